@@ -1,0 +1,1 @@
+"""The partner link itself: decide, talk, sign in, wait, explain. Never imports Pulumi."""

@@ -1,0 +1,110 @@
+"""The deploying identity: who runs Pulumi, found in the environment as the azure-native provider finds it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from azure.core.credentials import TokenCredential
+
+from pal_components.link.cloud import Cloud
+from pal_components.link.errors import NoDeployingIdentity
+
+
+def identity_options(cloud: Cloud) -> dict[str, Any]:
+    """Return what every credential of azure-identity is told: the cloud, and that waiting is ours."""
+    return {"authority": cloud.authority, "disable_instance_discovery": True, "retry_total": 0}
+
+
+def deploying_credential(
+    cloud: Cloud, tenant_id: str, environment: Mapping[str, str], prefix: str = ""
+) -> TokenCredential:
+    """Return the deploying identity's credential for a tenant.
+
+    Takes the first that the environment offers, in azure-native's order: client certificate, client secret, OpenID
+    Connect, managed identity, Azure CLI; from the `ARM_*` variables, else the `AZURE_*` ones. With a `prefix` such as
+    `CONTOSO_` it reads `CONTOSO_ARM_CLIENT_ID` and so on, and nothing without it.
+
+    Raises NoDeployingIdentity where a choice is incomplete or a prefix finds nothing.
+    """
+    import azure.identity as identity
+
+    def read(*names: str) -> str:
+        return next((value for name in names if (value := environment.get(prefix + name, "").strip())), "")
+
+    def flag(*names: str) -> bool:
+        return read(*names).casefold() in ("true", "1", "yes")
+
+    options = identity_options(cloud)
+    client_id = read("ARM_CLIENT_ID", "AZURE_CLIENT_ID")
+    certificate = read("ARM_CLIENT_CERTIFICATE_PATH", "AZURE_CLIENT_CERTIFICATE_PATH")
+    secret = read("ARM_CLIENT_SECRET", "AZURE_CLIENT_SECRET")
+
+    if certificate and client_id:
+        password = read("ARM_CLIENT_CERTIFICATE_PASSWORD", "AZURE_CLIENT_CERTIFICATE_PASSWORD") or None
+        try:
+            return identity.CertificateCredential(tenant_id, client_id, certificate, password=password, **options)
+        except (OSError, ValueError) as error:
+            raise NoDeployingIdentity(
+                f"the deploying identity's certificate ({prefix}ARM_CLIENT_CERTIFICATE_PATH) cannot be read: "
+                f"{type(error).__name__}"
+            ) from None
+    if secret and client_id:
+        return identity.ClientSecretCredential(tenant_id, client_id, secret, **options)
+    if flag("ARM_USE_OIDC"):
+        if not client_id:
+            raise NoDeployingIdentity(f"{prefix}ARM_USE_OIDC is set, but {prefix}ARM_CLIENT_ID is not")
+        return identity.ClientAssertionCredential(tenant_id, client_id, _oidc_token(read, prefix), **options)
+    if flag("ARM_USE_MSI"):
+        return identity.ManagedIdentityCredential(client_id=client_id or None)
+    if prefix:
+        raise NoDeployingIdentity(
+            f"deployer_environment is {prefix!r}, but the environment has no complete identity under it: set "
+            f"{prefix}ARM_CLIENT_ID with {prefix}ARM_CLIENT_SECRET, {prefix}ARM_CLIENT_CERTIFICATE_PATH or {prefix}ARM_USE_OIDC"
+        )
+    return identity.AzureCliCredential(tenant_id=tenant_id)
+
+
+def _oidc_token(read: Callable[..., str], prefix: str) -> Callable[[], str]:
+    """Return what fetches the pipeline's OpenID Connect token anew at every sign-in."""
+    token = read("ARM_OIDC_TOKEN")
+    path = read("ARM_OIDC_TOKEN_FILE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
+    url = read("ARM_OIDC_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_URL")
+    bearer = read("ARM_OIDC_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+    if token:
+        return lambda: token
+    if path:
+        return lambda: _read_token(Path(path))
+    if url and bearer:
+        return lambda: _request_token(url, bearer)
+    raise NoDeployingIdentity(
+        f"{prefix}ARM_USE_OIDC is set, but there is no token: set {prefix}ARM_OIDC_TOKEN or {prefix}ARM_OIDC_TOKEN_FILE_PATH, "
+        "or run where ACTIONS_ID_TOKEN_REQUEST_URL and ACTIONS_ID_TOKEN_REQUEST_TOKEN are given"
+    )
+
+
+def _read_token(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise NoDeployingIdentity(
+            f"the OpenID Connect token file {path} cannot be read: {type(error).__name__}"
+        ) from None
+
+
+def _request_token(url: str, bearer: str) -> str:
+    """Ask GitHub Actions' token endpoint for a token meant for Microsoft Entra."""
+    import requests
+
+    try:
+        answer = requests.get(
+            url,
+            params={"audience": "api://AzureADTokenExchange"},
+            headers={"Authorization": f"Bearer {bearer}"},
+            timeout=30,
+        )
+        answer.raise_for_status()
+        return str(answer.json()["value"])
+    except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+        raise NoDeployingIdentity(
+            f"the pipeline's OpenID Connect token cannot be fetched from ACTIONS_ID_TOKEN_REQUEST_URL: {type(error).__name__}"
+        ) from None

@@ -1,0 +1,340 @@
+"""The partner link as a Pulumi resource, and the dynamic provider that manages it.
+
+This module is a state contract: the provider is pickled by reference into the state of every stack, so its name and
+this module's may never change, it holds no state of its own, and importing it must stay cheap.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.output import Unknown
+from typing_extensions import NotRequired, TypedDict
+
+from pal_components.credential import CredentialArgs
+from pal_components.inputs import checked, only_known_keys
+from pal_components.link.decide import Link, OnConflict
+from pal_components.link.errors import LinkError
+from pal_components.link.identifiers import InvalidIdentifier, is_guid, parse_partner_id, parse_tenant_id
+from pal_components.link.principal import CredentialKind, Principal
+
+_PROVIDER_KEY = "__provider"
+_NEEDS = {
+    CredentialKind.EPHEMERAL: ("client_id", "application_id"),
+    CredentialKind.SECRET: ("client_id", "client_secret"),
+    CredentialKind.GIVEN: ("client_id", "client_secret"),
+    CredentialKind.AMBIENT: (),
+}
+
+
+class PartnerLinkProvider(ResourceProvider):
+    """Creates, reads, changes and removes the link of one principal.
+
+    The outputs repeat the inputs, because removal and reading are given nothing else, and hold under `declared` what
+    was asked for when the link was last set: after a refresh `partner_id` says what is, and only the difference to
+    what was declared tells somebody else's change from ours.
+    """
+
+    serialize_as_secret_always = False
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Prepare the plugin's process: the Azure SDK's own warnings would repeat every error in other words."""
+        logging.getLogger("azure").addHandler(logging.NullHandler())
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Refuse what cannot be right, as far as it is known."""
+        failures: list[CheckFailure] = []
+
+        def test(name: str, parse: Any) -> None:
+            value = news.get(name)
+            if isinstance(value, Unknown):
+                return
+            try:
+                news[name] = parse(value)
+            except ValueError as error:
+                failures.append(CheckFailure(name, f"{name} {error}"))
+
+        test("partner_id", parse_partner_id)
+        test("tenant_id", parse_tenant_id)
+        test("object_id", _parse_object_id)
+        test("on_conflict", parse_on_conflict)
+        test("credential", parse_credential)
+        return CheckResult(news, failures)
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Tell a change of principal, which replaces, from all others, which do not."""
+        replaces = [
+            name
+            for name in ("tenant_id", "object_id")
+            if news.get(name) not in (None, olds["declared"].get(name), olds.get(name))
+        ]
+        # Without an object id only the application tells whose link it is.
+        if news.get("object_id") is None and _client_id(news) != _client_id(olds):
+            replaces.append("credential")
+        changes = bool(replaces) or _needs_call(olds, news) or _settings(olds) != _settings(news)
+        # The other order would take the new link away again where both are the same principal under other names.
+        return DiffResult(changes=changes, replaces=replaces, delete_before_replace=bool(replaces))
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Link the principal, or adopt the link that is there."""
+        from pal_components.link.lifecycle import establish
+
+        with _reported():
+            made = establish(_principal(props, made_now=True), props["partner_id"], OnConflict(props["on_conflict"]))
+        outputs = _outputs(props, made.link) | {"origin": made.origin, "declared": _declared(props)}
+        return CreateResult(f"{made.link.tenant_id}/{made.link.object_id}", outputs)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Say what the service says."""
+        from pal_components.link.lifecycle import read
+
+        with _reported():
+            link = read(_principal(props))
+        if link is None:
+            return ReadResult("", {})
+        declared = props["declared"]["partner_id"]
+        if link.partner_id != declared:
+            _tell(
+                f"warning: the link of {id_} names partner ID {link.partner_id} now, not {declared}: "
+                "it was changed outside this stack"
+            )
+        return ReadResult(id_, {**props, **_outputs(props, link)})
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Switch the link where the partner ID changed; take over all other inputs without a call."""
+        from pal_components.link.lifecycle import establish
+
+        outputs = {**olds, **news, **{name: olds.get(name) for name in _READ}, "declared": _declared(news)}
+        if not _needs_call(olds, news):
+            return UpdateResult(outputs)
+        with _reported():
+            made = establish(
+                _principal({**news, "object_id": olds["object_id"]}),
+                news["partner_id"],
+                OnConflict(news["on_conflict"]),
+                managed=olds["declared"]["partner_id"],
+            )
+        outputs |= _outputs(news, made.link)
+        if made.origin is not None:
+            outputs["origin"] = made.origin
+        return UpdateResult(outputs)
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Remove the link, unless it belongs to another partner by now."""
+        from pal_components.link.lifecycle import remove
+
+        with _reported():
+            reason = remove(_principal(props), props["declared"]["partner_id"])
+        if reason is not None:
+            _tell(reason)
+
+
+def parse_on_conflict(value: object) -> str:
+    """Return `fail` or `replace`; `fail` for nothing. Raises ValueError."""
+    if value is None:
+        return OnConflict.FAIL.value
+    try:
+        return OnConflict(value).value
+    except ValueError:
+        raise InvalidIdentifier(f"is {value!r}: use 'fail' or 'replace'") from None
+
+
+def parse_kind(value: object) -> CredentialKind:
+    """Return the kind of credential. Raises ValueError."""
+    try:
+        return CredentialKind(value)
+    except ValueError:
+        kinds = ", ".join(repr(kind.value) for kind in CredentialKind)
+        raise InvalidIdentifier(f"kind is {value!r}: there are {kinds}") from None
+
+
+def parse_credential(value: object) -> dict[str, Any]:
+    """Return a credential that has what its kind needs, as far as it is known. Raises ValueError."""
+    if not isinstance(value, Mapping):
+        raise InvalidIdentifier("is missing: say how the principal signs in, at least its 'kind'")
+    kind = value.get("kind")
+    if not isinstance(kind, Unknown):
+        kind = parse_kind(kind)
+        missing = [name for name in _NEEDS[kind] if value.get(name) in (None, "")]
+        if missing:
+            raise InvalidIdentifier(f"of kind '{kind.value}' needs {' and '.join(missing)}")
+        kind = kind.value
+    return {**{name: item for name, item in value.items() if item is not None}, "kind": kind}
+
+
+def _parse_object_id(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and is_guid(value):
+        return value.lower()
+    raise InvalidIdentifier(
+        f"is {value!r}: give the object id of the service principal (not of the application), a GUID"
+    )
+
+
+_READ = (
+    "partner_id",
+    "partner_name",
+    "tenant_id",
+    "object_id",
+    "state",
+    "version",
+    "created_time",
+    "updated_time",
+    "origin",
+)
+
+
+def _outputs(props: Mapping[str, Any], link: Link) -> dict[str, Any]:
+    return {
+        **{name: value for name, value in props.items() if name != _PROVIDER_KEY},
+        "partner_id": link.partner_id,
+        "partner_name": link.partner_name,
+        "tenant_id": link.tenant_id,
+        "object_id": link.object_id,
+        "state": link.state,
+        "version": link.version,
+        "created_time": link.created_time,
+        "updated_time": link.updated_time,
+    }
+
+
+def _declared(props: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: props.get(name) for name in ("partner_id", "tenant_id", "object_id")}
+
+
+def _needs_call(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Whether the link itself is not as it should be."""
+    return (
+        news.get("partner_id") != olds["declared"]["partner_id"]
+        or olds["partner_id"] != olds["declared"]["partner_id"]
+        or str(olds.get("state")).casefold() != "active"
+    )
+
+
+def _settings(props: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the inputs that change nothing at the service; the provider's own code is one of them."""
+    return tuple(props.get(name) for name in ("credential", "on_conflict", "deployer_environment", _PROVIDER_KEY))
+
+
+def _client_id(props: Mapping[str, Any]) -> Any:
+    return (
+        props["credential"].get("client_id")
+        if isinstance(props.get("credential"), Mapping)
+        else props.get("credential")
+    )
+
+
+def _principal(props: Mapping[str, Any], *, made_now: bool = False) -> Principal:
+    credential = props["credential"]
+    kind = CredentialKind(credential["kind"])
+    return Principal(
+        kind=kind,
+        tenant_id=props["tenant_id"],
+        client_id=credential.get("client_id"),
+        client_secret=credential.get("client_secret"),
+        application_id=credential.get("application_id"),
+        object_id=props.get("object_id"),
+        deployer_environment=props.get("deployer_environment") or "",
+        fresh=made_now and kind in (CredentialKind.EPHEMERAL, CredentialKind.SECRET),
+    )
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Let a LinkError reach the terminal as its message alone, and everything else with its traceback.
+
+    The plugin's servicer sends the formatted traceback of what a provider raises, and knows no other way.
+    """
+    try:
+        yield
+    except LinkError as error:
+        sys.tracebacklimit = 0
+        raise error.with_traceback(None) from None
+    except Exception:
+        sys.__dict__.pop("tracebacklimit", None)
+        raise
+
+
+def _tell(line: str) -> None:
+    """Show a line beside the stack: the engine takes what the plugin writes to standard error for information."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+class PartnerLinkArgs(TypedDict):
+    """What a link is made of."""
+
+    partner_id: pulumi.Input[str]
+    """The partner's location account ID (PLA, 'Associated Partner ID'), digits only. It has no default."""
+    tenant_id: pulumi.Input[str]
+    """Tenant in which the principal is linked: GUID or domain."""
+    credential: CredentialArgs
+    """How the principal signs in to make its own link."""
+    object_id: NotRequired[pulumi.Input[str]]
+    """Object id of the principal, GUID: whoever else signs in is refused."""
+    on_conflict: NotRequired[pulumi.Input[OnConflict]]
+    """What to do with a link that names another partner: `fail` (default) or `replace`."""
+    deployer_environment: NotRequired[pulumi.Input[str]]
+    """Prefix of the environment variables of the deploying identity, such as `CONTOSO_`. Default: none."""
+
+
+class PartnerLink(Resource, module="pal", name="PartnerLink"):
+    """The partner admin link of one principal: made, adopted, switched and removed as that principal.
+
+    Its id is `<tenantId>/<objectId>`. A change of the partner ID updates it in place, a change of the principal
+    replaces it, a change of the credential calls nothing.
+
+    Source: Microsoft, Link a partner ID to your account that's used to manage customers, 2025.
+    """
+
+    partner_id: pulumi.Output[str]
+    """Partner ID that the link names, digits."""
+    partner_name: pulumi.Output[str | None]
+    """The partner's name, where the service tells it."""
+    tenant_id: pulumi.Output[str]
+    """Tenant of the principal, GUID."""
+    object_id: pulumi.Output[str]
+    """Object id of the principal, GUID."""
+    state: pulumi.Output[str]
+    """`Active`, or what else the service says."""
+    version: pulumi.Output[int | None]
+    """The service's counter of changes."""
+    created_time: pulumi.Output[str | None]
+    """When the principal was linked for the first time, ISO 8601."""
+    updated_time: pulumi.Output[str | None]
+    """When the link changed last, ISO 8601."""
+    origin: pulumi.Output[str]
+    """How the link came about: `created`, `adopted` or `switched`."""
+
+    def __init__(self, name: str, args: PartnerLinkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the link. Raises InputError for an input that this component does not have."""
+        only_known_keys(name, args, PartnerLinkArgs)
+        inputs = {
+            "partner_id": checked(name, "partner_id", args.get("partner_id"), parse_partner_id),
+            "tenant_id": checked(name, "tenant_id", args.get("tenant_id"), parse_tenant_id),
+            "object_id": checked(name, "object_id", args.get("object_id"), _parse_object_id),
+            "on_conflict": checked(name, "on_conflict", args.get("on_conflict"), parse_on_conflict),
+            "credential": checked(name, "credential", args.get("credential"), parse_credential),
+            "deployer_environment": args.get("deployer_environment"),
+        }
+        super().__init__(
+            PartnerLinkProvider(),
+            name,
+            {**dict.fromkeys(_READ), "declared": None, **inputs},
+            # It repeats inputs under another key, where the engine would not know that they are secret.
+            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["declared"])),
+        )
