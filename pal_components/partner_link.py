@@ -51,7 +51,7 @@ class PartnerLinkProvider(ResourceProvider):
 
     serialize_as_secret_always = False
 
-    def configure(self, req: ConfigureRequest) -> None:
+    def configure(self, _req: ConfigureRequest) -> None:
         """Prepare the plugin's process: the Azure SDK's own warnings would repeat every error in other words."""
         logging.getLogger("azure").addHandler(logging.NullHandler())
 
@@ -182,7 +182,7 @@ def _parse_object_id(value: object) -> str | None:
     if isinstance(value, str) and is_guid(value):
         return value.lower()
     raise InvalidIdentifier(
-        f"is {value!r}: give the object id of the service principal (not of the application), a GUID"
+        f"is {value!r}: give the object id of the service principal (not the application's), a GUID"
     )
 
 
@@ -323,7 +323,7 @@ class PartnerLink(Resource, module="pal", name="PartnerLink"):
     def __init__(self, name: str, args: PartnerLinkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the link. Raises InputError for an input that this component does not have."""
         only_known_keys(name, args, PartnerLinkArgs)
-        inputs = {
+        inputs: dict[str, Any] = {
             "partner_id": checked(name, "partner_id", args.get("partner_id"), parse_partner_id),
             "tenant_id": checked(name, "tenant_id", args.get("tenant_id"), parse_tenant_id),
             "object_id": checked(name, "object_id", args.get("object_id"), _parse_object_id),

@@ -81,7 +81,7 @@ def table() -> tuple[Role, ...]:
         return tuple(
             Role(
                 guid=row["role_definition_guid"].lower(),
-                name=row["role_name"],
+                name=row["role_name"].strip(),
                 verdict=Verdict(row["pec_eligible"]),
                 former_name=row["pec_table_name"] or None,
             )

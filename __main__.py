@@ -1,0 +1,91 @@
+"""The root program: one customer per stack, all of it from the stack's configuration."""
+
+import re
+from typing import Any
+
+import pulumi
+import pulumi_azure_native as azure_native
+import pulumi_azuread as azuread
+
+import pal_components as pal
+from pal_components.inputs import InputError
+
+_INPUTS = {
+    "partnerId": "partner_id",
+    "scopes": "scopes",
+    "roles": "roles",
+    "supportingRoles": "supporting_roles",
+    "customer": "customer",
+    "tenantId": "tenant_id",
+    "onConflict": "on_conflict",
+}
+_LISTS = ("scopes", "roles", "supportingRoles")
+_CREDENTIAL = {
+    "kind": "kind",
+    "clientId": "client_id",
+    "clientSecret": "client_secret",
+    "objectId": "object_id",
+    "generation": "generation",
+}
+
+
+def read_config(config: pulumi.Config) -> dict[str, Any]:
+    """Return the component's inputs from the configuration; what is not set is left to the component's defaults."""
+    inputs: dict[str, Any] = {}
+    for key, name in _INPUTS.items():
+        if config.get(key) is not None:
+            inputs[name] = _list(config, key) if key in _LISTS else config.get(key)
+    given = config.get("credential")
+    if given is not None:
+        credential = config.get_object("credential") if given.lstrip().startswith("{") else {"kind": given}
+        for key in credential:
+            if key not in _CREDENTIAL:
+                raise pulumi.RunError(
+                    f"config customer-access:credential has {key!r}: there are {', '.join(_CREDENTIAL)}"
+                )
+        inputs["credential"] = {_CREDENTIAL[key]: value for key, value in credential.items()}
+        if inputs["credential"].get("client_secret") is not None:
+            inputs["credential"]["client_secret"] = pulumi.Output.secret(inputs["credential"]["client_secret"])
+    return inputs
+
+
+def _list(config: pulumi.Config, key: str) -> list[Any]:
+    """Take a list, or a single value, which is what `pulumi config set scopes /subscriptions/...` gives."""
+    text = config.get(key) or ""
+    if not text.lstrip().startswith("["):
+        return [text] if text.strip() else []
+    return list(config.get_object(key))
+
+
+def main() -> None:
+    """Declare the customer."""
+    config = pulumi.Config()
+    inputs = read_config(config)
+    opts = None
+    if tenant_id := inputs.get("tenant_id"):
+        # The customer's tenant, whichever the environment would choose.
+        opts = pulumi.ResourceOptions(
+            providers=[
+                azuread.Provider("customer", tenant_id=tenant_id),
+                azure_native.Provider("customer", tenant_id=tenant_id),
+            ]
+        )
+    try:
+        # The stack names the resources: the customer's name is for people, and may change.
+        access = pal.CustomerAccess(pulumi.get_stack(), inputs, opts)
+    except InputError as error:
+        raise pulumi.RunError(f"config {config.name}:{_config_key(error.property_path)} {error.reason}") from None
+    pulumi.export("partnerId", access.partner_id)
+    pulumi.export("objectId", access.object_id)
+    pulumi.export("linkOrigin", access.origin)
+    pulumi.export("attestation", access.attestation)
+
+
+def _config_key(property_path: str) -> str:
+    """Return the configuration's spelling of a property path, such as `supportingRoles[0]`."""
+    name = re.match(r"[a-z_]+", property_path)
+    keys = {value: key for key, value in _INPUTS.items()}
+    return property_path.replace(name[0], keys.get(name[0], name[0]), 1) if name else property_path
+
+
+main()
