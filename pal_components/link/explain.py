@@ -72,7 +72,7 @@ def explain_sign_in(error: AzureError, principal: Principal | None) -> LinkError
     """
     who = str(principal or "the deploying identity")
     text = str(error.message or error)
-    match = _CODE.search(text)
+    match = _CODE.search(text) or _CODE.search(_causes(error))
     if match is None:
         if isinstance(error, (ServiceRequestError, ServiceResponseError)):
             return _network(error, f"{who} cannot sign in")
@@ -131,6 +131,16 @@ def is_authentication(error: AzureError) -> bool:
     response = getattr(error, "response", None)
     request = getattr(response, "request", None)
     return isinstance(error, ClientAuthenticationError) and (request is None or "/oauth2/" in str(request.url))
+
+
+def _causes(error: BaseException) -> str:
+    """Return what the libraries below said: msal keeps the service's own words about a tenant to itself."""
+    said = []
+    cause = error.__cause__ or error.__context__
+    while cause is not None and len(said) < 10:
+        said.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    return "\n".join(said)
 
 
 def _network(error: AzureError, what: str) -> ServiceUnavailable:
