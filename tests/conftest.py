@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from pal_components.link.principal import CredentialKind, Principal
+from pal_components.sandbox.certificates import AUTHORITY_FILE
 from pal_components.sandbox.server import Sandbox
 
 _ARM = "https://management.azure.com/"
@@ -126,6 +127,8 @@ def sandbox(module_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox
     """The module's sandbox, with the environment pointed at it."""
     for name, value in module_sandbox.environment().items():
         monkeypatch.setenv(name, value)
+    # Loading every public authority anew for each connection would take most of the time.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(module_sandbox.state_dir / AUTHORITY_FILE))
     return module_sandbox
 
 
