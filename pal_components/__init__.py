@@ -8,66 +8,111 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pal_components.credential import CredentialArgs
-    from pal_components.customer_access import CustomerAccess, CustomerAccessArgs
-    from pal_components.link.decide import OnConflict, Origin
-    from pal_components.link.errors import (
-        LinkConflict,
-        LinkError,
-        PartnerIdRefused,
-        ServiceUnavailable,
-        SignInFailed,
-        UnreadableAnswer,
-        WrongPrincipal,
+    from pal_components.credential import (
+        CredentialArgs as CredentialArgs,
     )
-    from pal_components.link.principal import CredentialKind
-    from pal_components.partner_link import PartnerLink, PartnerLinkArgs
-    from pal_components.role_assignments import EligibleRoleAssignments, EligibleRoleAssignmentsArgs
-    from pal_components.service_principal import CustomerServicePrincipal, CustomerServicePrincipalArgs
+    from pal_components.customer_access import (
+        CustomerAccess as CustomerAccess,
+    )
+    from pal_components.customer_access import (
+        CustomerAccessArgs as CustomerAccessArgs,
+    )
+    from pal_components.link.decide import (
+        OnConflict as OnConflict,
+    )
+    from pal_components.link.decide import (
+        Origin as Origin,
+    )
+    from pal_components.link.errors import (
+        ApplicationGone as ApplicationGone,
+    )
+    from pal_components.link.errors import (
+        LinkConflict as LinkConflict,
+    )
+    from pal_components.link.errors import (
+        LinkError as LinkError,
+    )
+    from pal_components.link.errors import (
+        NoDeployingIdentity as NoDeployingIdentity,
+    )
+    from pal_components.link.errors import (
+        PartnerIdRefused as PartnerIdRefused,
+    )
+    from pal_components.link.errors import (
+        PrincipalGone as PrincipalGone,
+    )
+    from pal_components.link.errors import (
+        SecretNotAllowed as SecretNotAllowed,
+    )
+    from pal_components.link.errors import (
+        ServiceRefused as ServiceRefused,
+    )
+    from pal_components.link.errors import (
+        ServiceUnavailable as ServiceUnavailable,
+    )
+    from pal_components.link.errors import (
+        SignInFailed as SignInFailed,
+    )
+    from pal_components.link.errors import (
+        TenantNotFound as TenantNotFound,
+    )
+    from pal_components.link.errors import (
+        UnreadableAnswer as UnreadableAnswer,
+    )
+    from pal_components.link.errors import (
+        WrongPrincipal as WrongPrincipal,
+    )
+    from pal_components.link.principal import (
+        CredentialKind as CredentialKind,
+    )
+    from pal_components.partner_link import (
+        PartnerLink as PartnerLink,
+    )
+    from pal_components.partner_link import (
+        PartnerLinkArgs as PartnerLinkArgs,
+    )
+    from pal_components.role_assignments import (
+        EligibleRoleAssignments as EligibleRoleAssignments,
+    )
+    from pal_components.role_assignments import (
+        EligibleRoleAssignmentsArgs as EligibleRoleAssignmentsArgs,
+    )
+    from pal_components.service_principal import (
+        CustomerServicePrincipal as CustomerServicePrincipal,
+    )
+    from pal_components.service_principal import (
+        CustomerServicePrincipalArgs as CustomerServicePrincipalArgs,
+    )
 
 _HOME = {
     "CredentialArgs": "credential",
-    "CredentialKind": "link.principal",
     "CustomerAccess": "customer_access",
     "CustomerAccessArgs": "customer_access",
-    "CustomerServicePrincipal": "service_principal",
-    "CustomerServicePrincipalArgs": "service_principal",
-    "EligibleRoleAssignments": "role_assignments",
-    "EligibleRoleAssignmentsArgs": "role_assignments",
-    "LinkConflict": "link.errors",
-    "LinkError": "link.errors",
     "OnConflict": "link.decide",
     "Origin": "link.decide",
+    "ApplicationGone": "link.errors",
+    "LinkConflict": "link.errors",
+    "LinkError": "link.errors",
+    "NoDeployingIdentity": "link.errors",
     "PartnerIdRefused": "link.errors",
-    "PartnerLink": "partner_link",
-    "PartnerLinkArgs": "partner_link",
+    "PrincipalGone": "link.errors",
+    "SecretNotAllowed": "link.errors",
+    "ServiceRefused": "link.errors",
     "ServiceUnavailable": "link.errors",
     "SignInFailed": "link.errors",
+    "TenantNotFound": "link.errors",
     "UnreadableAnswer": "link.errors",
     "WrongPrincipal": "link.errors",
+    "CredentialKind": "link.principal",
+    "PartnerLink": "partner_link",
+    "PartnerLinkArgs": "partner_link",
+    "EligibleRoleAssignments": "role_assignments",
+    "EligibleRoleAssignmentsArgs": "role_assignments",
+    "CustomerServicePrincipal": "service_principal",
+    "CustomerServicePrincipalArgs": "service_principal",
 }
 
-__all__ = [
-    "CredentialArgs",
-    "CredentialKind",
-    "CustomerAccess",
-    "CustomerAccessArgs",
-    "CustomerServicePrincipal",
-    "CustomerServicePrincipalArgs",
-    "EligibleRoleAssignments",
-    "EligibleRoleAssignmentsArgs",
-    "LinkConflict",
-    "LinkError",
-    "OnConflict",
-    "Origin",
-    "PartnerIdRefused",
-    "PartnerLink",
-    "PartnerLinkArgs",
-    "ServiceUnavailable",
-    "SignInFailed",
-    "UnreadableAnswer",
-    "WrongPrincipal",
-]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

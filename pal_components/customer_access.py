@@ -151,9 +151,7 @@ def _principal(
         lookup: dict[str, Any] = (
             {"object_id": credential["object_id"]} if by_object_id else {"client_id": credential["client_id"]}
         )
-        found = azuread.get_service_principal_output(
-            **lookup, opts=pulumi.InvokeOutputOptions(parent=child.parent)
-        )
+        found = azuread.get_service_principal_output(**lookup, opts=pulumi.InvokeOutputOptions(parent=child.parent))
         return {
             "type": "ServicePrincipal",
             "object_id": found.object_id,

@@ -1,6 +1,7 @@
 """The components under Pulumi's mocks, also at preview with unknown values."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,8 @@ from pal_components.eligibility.roles import table
 from pal_components.inputs import InputError
 from pal_components.role_assignments import role_label
 
-# Pulumi's mocks open event loops and leave them to the garbage collector.
+# Pulumi's mocks open event loops and futures and leave them to the garbage collector.
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 TENANT = "c0000000-0000-4000-8000-000000000001"
@@ -32,7 +34,10 @@ class Recorder(mocks.Mocks):
         self.resources[args.name] = args
         outputs = dict(args.inputs)
         if args.typ == "azuread:index/application:Application":
-            outputs |= {"clientId": "a0000000-0000-4000-8000-00000000000a", "objectId": "a0000000-0000-4000-8000-00000000000b"}
+            outputs |= {
+                "clientId": "a0000000-0000-4000-8000-00000000000a",
+                "objectId": "a0000000-0000-4000-8000-00000000000b",
+            }
         if args.typ == "azuread:index/servicePrincipal:ServicePrincipal":
             outputs |= {"objectId": "b0000000-0000-4000-8000-00000000000b"}
         if args.typ == "azuread:index/applicationPassword:ApplicationPassword":
@@ -67,19 +72,25 @@ def run(program: Callable[[], Any], preview: bool = False) -> tuple[Recorder, An
     """Run a program under mocks until everything is registered; return the mocks and the program's resolved result."""
     recorder = Recorder()
     result: dict[str, Any] = {}
-    asyncio.set_event_loop(asyncio.new_event_loop())
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     mocks.set_mocks(recorder, project="test", stack="test", preview=preview)
 
     @mocks.test
     def body() -> Any:
         value = program()
-        if isinstance(value, pulumi.Output):
-            return value.apply(lambda known: result.update(value=known))
-        if asyncio.isfuture(value) or asyncio.iscoroutine(value):
+        if isinstance(value, pulumi.Output) or asyncio.isfuture(value) or asyncio.iscoroutine(value):
             return pulumi.Output.from_input(value).apply(lambda known: result.update(value=known))
         return None
 
-    body()
+    try:
+        body()
+    finally:
+        # A program that fails leaves the rest of itself waiting.
+        waiting = asyncio.all_tasks(loop)
+        for task in waiting:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
     return recorder, result.get("value")
 
 
@@ -149,11 +160,13 @@ def test_the_attestation_has_the_communitys_keys() -> None:
 def test_doubles_are_one() -> None:
     """The same scope or role under two spellings makes one assignment; counting wins over supporting."""
     recorder, attestation = run(
-        lambda: access(
-            scopes=[SCOPE, SCOPE.upper() + "/"],
-            roles=["Contributor", "b24988ac-6180-42a0-ab88-20f7382dd24c"],
-            supporting_roles=["contributor"],
-        ).attestation
+        lambda: (
+            access(
+                scopes=[SCOPE, SCOPE.upper() + "/"],
+                roles=["Contributor", "b24988ac-6180-42a0-ab88-20f7382dd24c"],
+                supporting_roles=["contributor"],
+            ).attestation
+        )
     )
     assert len(recorder.of_type("RoleAssignment")) == 1
     assert attestation["assignments"][0]["supporting"] is False

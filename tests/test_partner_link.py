@@ -208,7 +208,7 @@ def test_drift_is_somebody_elses_change(plugin: Plugin, directory: Any) -> None:
 def test_unknown_values(plugin: Plugin, directory: Any) -> None:
     """At preview anything may be unknown: nothing fails, and an unknown principal is shown as a replacement."""
     wanted = inputs(directory.principal())
-    unknown = {name: rpc.UNKNOWN for name in ("partner_id", "tenant_id", "object_id")}
+    unknown = dict.fromkeys(("partner_id", "tenant_id", "object_id"), rpc.UNKNOWN)
     assert plugin.check({**wanted, **unknown, "credential": {"kind": "ephemeral", "client_id": rpc.UNKNOWN}}) == [
         ("credential", "credential of kind 'ephemeral' needs application_id")
     ]

@@ -58,8 +58,9 @@ def deploying_credential(
         return identity.ManagedIdentityCredential(client_id=client_id or None)
     if prefix:
         raise NoDeployingIdentity(
-            f"deployer_environment is {prefix!r}, but the environment has no complete identity under it: set "
-            f"{prefix}ARM_CLIENT_ID with {prefix}ARM_CLIENT_SECRET, {prefix}ARM_CLIENT_CERTIFICATE_PATH or {prefix}ARM_USE_OIDC"
+            f"deployer_environment is {prefix!r}, but the environment has no complete identity under it: "
+            f"set {prefix}ARM_CLIENT_ID with {prefix}ARM_CLIENT_SECRET, {prefix}ARM_CLIENT_CERTIFICATE_PATH "
+            f"or {prefix}ARM_USE_OIDC"
         )
     return identity.AzureCliCredential(tenant_id=tenant_id)
 
@@ -77,8 +78,9 @@ def _oidc_token(read: Callable[..., str], prefix: str) -> Callable[[], str]:
     if url and bearer:
         return lambda: _request_token(url, bearer)
     raise NoDeployingIdentity(
-        f"{prefix}ARM_USE_OIDC is set, but there is no token: set {prefix}ARM_OIDC_TOKEN or {prefix}ARM_OIDC_TOKEN_FILE_PATH, "
-        "or run where ACTIONS_ID_TOKEN_REQUEST_URL and ACTIONS_ID_TOKEN_REQUEST_TOKEN are given"
+        f"{prefix}ARM_USE_OIDC is set, but there is no token: set {prefix}ARM_OIDC_TOKEN or "
+        f"{prefix}ARM_OIDC_TOKEN_FILE_PATH, or run where ACTIONS_ID_TOKEN_REQUEST_URL and "
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN are given"
     )
 
 
@@ -106,5 +108,6 @@ def _request_token(url: str, bearer: str) -> str:
         return str(answer.json()["value"])
     except (requests.RequestException, ValueError, KeyError, TypeError) as error:
         raise NoDeployingIdentity(
-            f"the pipeline's OpenID Connect token cannot be fetched from ACTIONS_ID_TOKEN_REQUEST_URL: {type(error).__name__}"
+            "the pipeline's OpenID Connect token cannot be fetched from ACTIONS_ID_TOKEN_REQUEST_URL: "
+            f"{type(error).__name__}"
         ) from None

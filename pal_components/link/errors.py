@@ -25,6 +25,9 @@ class LinkError(Exception):
     # The name that a person can import and look up, without the path of this module in front of it.
     __module__ = "pal_components"
 
+    def __init_subclass__(cls) -> None:
+        cls.__module__ = LinkError.__module__
+
     def __init__(self, message: str, *, transient: bool = False, retry_after: float | None = None) -> None:
         """Keep the message and whether waiting may help."""
         super().__init__(message)
@@ -35,8 +38,6 @@ class LinkError(Exception):
 class SignInFailed(LinkError):
     """The principal cannot sign in. `code` is Microsoft Entra's, such as `AADSTS7000222`, or None."""
 
-    __module__ = "pal_components"
-
     def __init__(self, message: str, code: str | None = None, *, transient: bool = False) -> None:
         """Keep the code beside the message."""
         super().__init__(message, transient=transient)
@@ -46,43 +47,29 @@ class SignInFailed(LinkError):
 class PrincipalGone(SignInFailed):
     """The application or its service principal does not exist in the tenant."""
 
-    __module__ = "pal_components"
-
 
 class TenantNotFound(SignInFailed):
     """The tenant does not exist in this cloud."""
-
-    __module__ = "pal_components"
 
 
 class NoDeployingIdentity(LinkError):
     """The environment names no identity that could act for the deployment."""
 
-    __module__ = "pal_components"
-
 
 class SecretNotAllowed(LinkError):
     """The deploying identity may not add a secret to the application."""
-
-    __module__ = "pal_components"
 
 
 class ApplicationGone(LinkError):
     """The application registration of the principal does not exist."""
 
-    __module__ = "pal_components"
-
 
 class WrongPrincipal(LinkError):
     """The credential signs in as another principal than the one to link."""
 
-    __module__ = "pal_components"
-
 
 class LinkConflict(LinkError):
     """The principal is linked to another partner, and nothing was changed."""
-
-    __module__ = "pal_components"
 
     def __init__(self, *, object_id: str, tenant_id: str, current: str, current_name: str | None, wanted: str) -> None:
         """Keep both partner IDs."""
@@ -99,28 +86,22 @@ class LinkConflict(LinkError):
 class PartnerIdRefused(LinkError):
     """The service does not take this partner ID."""
 
-    __module__ = "pal_components"
-
     def __init__(self, partner_id: str) -> None:
         """Keep the partner ID."""
         self.partner_id = partner_id
         super().__init__(
             f"partner_id {partner_id}: Microsoft refuses it (PartnerIdInvalid). Partner Admin Link takes the ID of a "
-            "location account (PLA, the 'Associated Partner ID'), not of the global account (PGA). Partner Center shows "
-            "both under Account settings > Identifiers; the first location's ID is the global one plus 1"
+            "location account (PLA, the 'Associated Partner ID'), not of the global account (PGA). Partner Center "
+            "shows both under Account settings > Identifiers; the first location's ID is the global one plus 1"
         )
 
 
 class ServiceRefused(LinkError):
     """The service refuses the caller or the request, and waiting does not help."""
 
-    __module__ = "pal_components"
-
 
 class ServiceUnavailable(LinkError):
     """The service, or the network on the way to it, failed for now."""
-
-    __module__ = "pal_components"
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         """Keep how long the service asks to wait, in seconds."""
@@ -129,5 +110,3 @@ class ServiceUnavailable(LinkError):
 
 class UnreadableAnswer(LinkError):
     """The service answered with something that cannot be read as a link."""
-
-    __module__ = "pal_components"

@@ -43,7 +43,7 @@ _NO_FEDERATION = _SignInCode(
     settles="credential",
 )
 _BLOCKED = _SignInCode(
-    "a conditional access policy of the tenant blocks it; the tenant's administrators can exclude this workload identity"
+    "a conditional access policy of the tenant blocks it; the tenant's administrators can exclude this identity"
 )
 _SIGN_IN_CODES = {
     "7000215": _SignInCode("its client secret is wrong: give the secret's value, not its id", settles="credential"),
@@ -135,7 +135,7 @@ def is_authentication(error: AzureError) -> bool:
 
 def _causes(error: BaseException) -> str:
     """Return what the libraries below said: msal keeps the service's own words about a tenant to itself."""
-    said = []
+    said: list[str] = []
     cause = error.__cause__ or error.__context__
     while cause is not None and len(said) < 10:
         said.append(str(cause))

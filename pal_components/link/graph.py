@@ -83,10 +83,10 @@ class ApplicationSecrets(AbstractContextManager["ApplicationSecrets"]):
                     raise ApplicationGone(f"{what}: the application does not exist", transient=self._fresh) from None
                 if error.status_code in (400, 403):
                     raise SecretNotAllowed(
-                        f"{what}: Microsoft Graph refuses it ({error.status_code} {code or ''}: {message or 'no reason given'}). "
-                        "The deploying identity needs the Graph permission Application.ReadWrite.OwnedBy and must own the "
-                        "application, and the tenant's policy must allow a secret of 10 minutes; with another credential "
-                        "kind no secret is added here"
+                        f"{what}: Microsoft Graph refuses it ({error.status_code} {code}: {message}). The deploying "
+                        "identity needs the permission Application.ReadWrite.OwnedBy and must own the application, "
+                        "and the tenant's policy must allow a secret of 10 minutes; with another credential kind no "
+                        "secret is added here"
                     ) from None
                 raise explain_answer(error, what) from None
             except AzureError as error:

@@ -31,7 +31,8 @@ def parse_partner_id(value: object) -> str:
         raise InvalidIdentifier(f"is empty: give {_WHERE}")
     if is_guid(value.strip()):
         raise InvalidIdentifier(
-            f"is the GUID {value.strip()!r}, which is something else (customer usage attribution, or a tenant): give {_WHERE}"
+            f"is the GUID {value.strip()!r}, which is something else (customer usage attribution, or a tenant): "
+            f"give {_WHERE}"
         )
     if value != value.strip():
         raise InvalidIdentifier(f"is {value!r}, with white space around it: give {value.strip()!r}")

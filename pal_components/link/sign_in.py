@@ -76,7 +76,8 @@ def _verified(principal: Principal, credential: TokenCredential, cloud: Cloud, w
         raise SignInFailed(f"{principal} got a token that does not say whose it is") from None
     if principal.object_id and principal.object_id.lower() != object_id:
         raise WrongPrincipal(
-            f"{principal} signs in as object {object_id}, but {principal.object_id} is to be linked. Nothing was changed"
+            f"{principal} signs in as object {object_id}, but {principal.object_id} is to be linked. "
+            "Nothing was changed"
         )
     return SignedIn(credential, tenant_id, object_id)
 

@@ -40,7 +40,9 @@ def link(partner_id: str, state: str = "Active") -> Link:
         (Unreadable("HTML"), OnConflict.REPLACE, OURS, Action.REFUSE),
     ],
 )
-def test_linking(current: Link | Unreadable | None, on_conflict: OnConflict, managed: str | None, action: Action) -> None:
+def test_linking(
+    current: Link | Unreadable | None, on_conflict: OnConflict, managed: str | None, action: Action
+) -> None:
     """What is, and what was set before, decide how a link to OURS is reached."""
     assert decide(current, OURS, on_conflict, managed) is action
 

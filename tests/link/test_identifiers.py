@@ -27,7 +27,9 @@ def test_wrong_partner_id(value: object, says: str) -> None:
         parse_partner_id(value)
 
 
-@pytest.mark.parametrize("value", [None, "", "contoso", "not a tenant", "c0000000-0000-4000-8000", "/subscriptions/x", 1])
+@pytest.mark.parametrize(
+    "value", [None, "", "contoso", "not a tenant", "c0000000-0000-4000-8000", "/subscriptions/x", 1]
+)
 def test_wrong_tenant(value: object) -> None:
     """A tenant is a GUID or a domain, and nothing else."""
     with pytest.raises(InvalidIdentifier):

@@ -198,7 +198,7 @@ def test_who_cannot_sign_in(directory: Any, changes: dict[str, Any], error: type
 
 def test_a_fresh_secret_is_waited_for(directory: Any) -> None:
     """What was made moments ago is tried again until the budget is spent."""
-    principal = directory.principal(CredentialKind.SECRET, client_secret="not-known-yet", fresh=True)  # noqa: S106
+    principal = directory.principal(CredentialKind.SECRET, client_secret="not-known-yet", fresh=True)
     pauses: list[float] = []
     with pytest.raises(SignInFailed, match=r"AADSTS7000215.*given up after"):
         establish(principal, OURS, OnConflict.FAIL, waiting=Waiting(4, sleep=pauses.append, clock=lambda: sum(pauses)))

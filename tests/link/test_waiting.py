@@ -23,7 +23,7 @@ def waiting(clock: Clock, budget: float = 300.0, told: list[str] | None = None) 
     return Waiting(budget, clock=lambda: clock.now, sleep=clock.sleep, jitter=lambda: 1.0, tell=tell)
 
 
-def failing(times: int, error: LinkError):  # noqa: ANN201
+def failing(times: int, error: LinkError):
     """Return an attempt that fails so often, then succeeds."""
     left = [times]
 
