@@ -14,10 +14,8 @@ from pal_components.eligibility.roles import table
 from pal_components.inputs import InputError
 from pal_components.role_assignments import role_label
 
-# Pulumi's mocks open event loops and futures and leave them to the garbage collector.
+# Futures of a program that fails are left to the garbage collector, which would talk about each of them.
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-
 TENANT = "c0000000-0000-4000-8000-000000000001"
 SCOPE = "/subscriptions/11111111-1111-1111-1111-111111111111"
 DEPLOYER = "d0000000-0000-4000-8000-0000000000dd"
@@ -91,6 +89,8 @@ def run(program: Callable[[], Any], preview: bool = False) -> tuple[Recorder, An
         for task in waiting:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
+        loop.close()
+        asyncio.set_event_loop(None)
     return recorder, result.get("value")
 
 
