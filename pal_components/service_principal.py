@@ -43,11 +43,10 @@ class CustomerServicePrincipal(pulumi.ComponentResource):
     """Client secret, encrypted in state, for the kind `secret`; nothing else."""
 
     def __init__(
-        self, name: str, args: CustomerServicePrincipalArgs | None = None, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: CustomerServicePrincipalArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """Declare it. Raises InputError for an input that cannot be right."""
         super().__init__("pal:index:CustomerServicePrincipal", name, None, opts)
-        args = args or {}
         only_known_keys(name, args, CustomerServicePrincipalArgs)
         credential: CredentialArgs = args.get("credential") or {"kind": CredentialKind.EPHEMERAL}
         kind = checked(name, "credential", credential.get("kind"), parse_kind)
@@ -66,7 +65,8 @@ class CustomerServicePrincipal(pulumi.ComponentResource):
             # A crash between the request and the checkpoint leaves an application that the engine does not know:
             # the next run names it instead of making a second one.
             prevent_duplicate_names=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            # Whoever deploys next has not to become an owner for that.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["owners"]),
         )
         dies_with_application = pulumi.ResourceOptions(parent=self, deleted_with=application)
         principal = azuread.ServicePrincipal(
@@ -74,7 +74,7 @@ class CustomerServicePrincipal(pulumi.ComponentResource):
             client_id=application.client_id,
             notes=_NOTES,
             owners=[owner],
-            opts=dies_with_application,
+            opts=pulumi.ResourceOptions(parent=self, deleted_with=application, ignore_changes=["owners"]),
         )
         self.client_secret = pulumi.Output.from_input(None)
         if kind is CredentialKind.SECRET:

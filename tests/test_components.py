@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi.provider.experimental.analyzer import Analyzer
 from pulumi.runtime import mocks, rpc
 
 import pal_components as pal
@@ -299,3 +300,17 @@ def test_unknown_values_at_preview() -> None:
     recorder, _ = run(program, preview=True)
     assert len(recorder.of_type("RoleAssignment")) == 4
     assert len(recorder.of_type("PartnerLink")) == 1
+
+
+def test_other_languages_can_infer_the_schema() -> None:
+    """Pulumi's analyzer understands every component, so that the package can be consumed from other languages."""
+    analyzer = Analyzer("pal")
+    for component, required in (
+        (pal.CustomerAccess, {"partnerId", "scopes"}),
+        (pal.CustomerServicePrincipal, set()),
+        (pal.EligibleRoleAssignments, {"principalId", "scopes"}),
+    ):
+        definition = analyzer.analyze_component(component)
+        assert {name for name, item in definition.inputs.items() if not item.optional} == required
+        described = [*definition.inputs.items(), *definition.outputs.items()]
+        assert all(item.description for _, item in described), component

@@ -295,3 +295,16 @@ def test_requests_of_onboarding(stack_of: Callable[..., Any]) -> None:
         "openid-configuration",
         "token",
     ]
+
+
+def test_what_a_crash_left_behind_is_named(stack_of: Callable[..., Any]) -> None:
+    """What reached the service but not the checkpoint is not made twice: its name and how to take it over are told."""
+    stack = stack_of(program())
+    stack.up()
+    left = stack.sandbox.show()
+    stack.pulumi("stack", "rm", "--yes", "--force")
+    stack.init()
+    text = stack.fail("up", "--yes", "--skip-preview")
+    assert left["applications"][0]["objectId"] in text
+    assert "import" in text
+    assert stack.sandbox.show() == left
