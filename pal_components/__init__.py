@@ -27,6 +27,9 @@ if TYPE_CHECKING:
         ApplicationGone as ApplicationGone,
     )
     from pal_components.link.errors import (
+        FederationMismatch as FederationMismatch,
+    )
+    from pal_components.link.errors import (
         LinkConflict as LinkConflict,
     )
     from pal_components.link.errors import (
@@ -36,10 +39,19 @@ if TYPE_CHECKING:
         NoDeployingIdentity as NoDeployingIdentity,
     )
     from pal_components.link.errors import (
+        NoOidcToken as NoOidcToken,
+    )
+    from pal_components.link.errors import (
+        OtherCloud as OtherCloud,
+    )
+    from pal_components.link.errors import (
         PartnerIdRefused as PartnerIdRefused,
     )
     from pal_components.link.errors import (
         PrincipalGone as PrincipalGone,
+    )
+    from pal_components.link.errors import (
+        RemovalBlocked as RemovalBlocked,
     )
     from pal_components.link.errors import (
         SecretNotAllowed as SecretNotAllowed,
@@ -71,6 +83,9 @@ if TYPE_CHECKING:
     from pal_components.partner_link import (
         PartnerLinkArgs as PartnerLinkArgs,
     )
+    from pal_components.partner_link import (
+        Removal as Removal,
+    )
     from pal_components.role_assignments import (
         EligibleRoleAssignments as EligibleRoleAssignments,
     )
@@ -91,11 +106,15 @@ _HOME = {
     "OnConflict": "link.decide",
     "Origin": "link.decide",
     "ApplicationGone": "link.errors",
+    "FederationMismatch": "link.errors",
     "LinkConflict": "link.errors",
     "LinkError": "link.errors",
     "NoDeployingIdentity": "link.errors",
+    "NoOidcToken": "link.errors",
+    "OtherCloud": "link.errors",
     "PartnerIdRefused": "link.errors",
     "PrincipalGone": "link.errors",
+    "RemovalBlocked": "link.errors",
     "SecretNotAllowed": "link.errors",
     "ServiceRefused": "link.errors",
     "ServiceUnavailable": "link.errors",
@@ -106,6 +125,7 @@ _HOME = {
     "CredentialKind": "link.principal",
     "PartnerLink": "partner_link",
     "PartnerLinkArgs": "partner_link",
+    "Removal": "partner_link",
     "EligibleRoleAssignments": "role_assignments",
     "EligibleRoleAssignmentsArgs": "role_assignments",
     "CustomerServicePrincipal": "service_principal",

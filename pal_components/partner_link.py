@@ -8,7 +8,8 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 from pulumi.dynamic import (
@@ -27,18 +28,48 @@ from typing_extensions import NotRequired, TypedDict
 
 from pal_components.credential import CredentialArgs
 from pal_components.inputs import checked, only_known_keys
-from pal_components.link.decide import Link, OnConflict
+from pal_components.link.decide import Link, OnConflict, Origin
 from pal_components.link.errors import LinkError
 from pal_components.link.identifiers import InvalidIdentifier, is_guid, parse_partner_id, parse_tenant_id
 from pal_components.link.principal import CredentialKind, Principal
+from pal_components.link.waiting import DEFAULT_BUDGET, Waiting
+
+if TYPE_CHECKING:
+    from pal_components.link.lifecycle import Operation
 
 _PROVIDER_KEY = "__provider"
-_NEEDS = {
+# What each kind needs; a tuple in a tuple needs one of its names.
+_NEEDS: dict[CredentialKind, tuple[str | tuple[str, ...], ...]] = {
     CredentialKind.EPHEMERAL: ("client_id", "application_id"),
+    CredentialKind.FEDERATED: ("client_id", "issuer", "subject"),
+    CredentialKind.CERTIFICATE: ("client_id", "certificate"),
     CredentialKind.SECRET: ("client_id", "client_secret"),
-    CredentialKind.GIVEN: ("client_id", "client_secret"),
+    CredentialKind.GIVEN: ("client_id", ("client_secret", "certificate")),
     CredentialKind.AMBIENT: (),
 }
+
+_OF_CREDENTIAL = (
+    "client_id",
+    "client_secret",
+    "certificate",
+    "certificate_password",
+    "issuer",
+    "subject",
+    "audience",
+    "application_id",
+)
+# Inputs that change nothing at the service; the provider's own code is one of them.
+_SETTINGS = ("credential", "on_conflict", "removal", "max_wait", "deployer_environment", _PROVIDER_KEY)
+_LONGEST_WAIT = 3600
+
+
+class Removal(str, Enum):
+    """What destroy does where the link cannot be removed."""
+
+    STRICT = "strict"
+    """Fail, and say what is left and how to finish."""
+    BEST_EFFORT = "best_effort"
+    """Say the same as a warning, and go on."""
 
 
 class PartnerLinkProvider(ResourceProvider):
@@ -72,6 +103,8 @@ class PartnerLinkProvider(ResourceProvider):
         test("tenant_id", parse_tenant_id)
         test("object_id", _parse_object_id)
         test("on_conflict", parse_on_conflict)
+        test("removal", parse_removal)
+        test("max_wait", parse_max_wait)
         test("credential", parse_credential)
         return CheckResult(news, failures)
 
@@ -94,41 +127,44 @@ class PartnerLinkProvider(ResourceProvider):
         from pal_components.link.lifecycle import establish
 
         with _reported():
-            made = establish(_principal(props, made_now=True), props["partner_id"], OnConflict(props["on_conflict"]))
-        outputs = _outputs(props, made.link) | {"origin": made.origin, "declared": _declared(props)}
+            made = establish(_operation(props, made_now=True), props["partner_id"], OnConflict(props["on_conflict"]))
+        if made.origin is not Origin.CREATED:
+            _tell(f"the link of {made.link.tenant_id}/{made.link.object_id} was there already: {made.origin}")
+        outputs = _inputs(props) | _shown(made.link)
+        outputs |= {"origin": made.origin, "cloud": made.cloud, "declared": _declared(props)}
         return CreateResult(f"{made.link.tenant_id}/{made.link.object_id}", outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Say what the service says."""
+        """Say what the service says. A link that cannot be seen is kept as it was, and marked as not verified."""
         from pal_components.link.lifecycle import read
 
-        with _reported():
-            link = read(_principal(props))
+        try:
+            with _reported():
+                link = read(_operation(props))
+        except LinkError as error:
+            _tell(f"warning: the link of {id_} could not be verified and is kept as it was: {error}")
+            return ReadResult(id_, {**props, "verified": False})
+        for line in drift(id_, props, link):
+            _tell(f"warning: {line}")
         if link is None:
             return ReadResult("", {})
-        declared = props["declared"]["partner_id"]
-        if link.partner_id != declared:
-            _tell(
-                f"warning: the link of {id_} names partner ID {link.partner_id} now, not {declared}: "
-                "it was changed outside this stack"
-            )
-        return ReadResult(id_, {**props, **_outputs(props, link)})
+        return ReadResult(id_, {**props, **_shown(link)})
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Switch the link where the partner ID changed; take over all other inputs without a call."""
         from pal_components.link.lifecycle import establish
 
-        outputs = {**olds, **news, **{name: olds.get(name) for name in _READ}, "declared": _declared(news)}
+        outputs = _inputs(news) | {name: olds.get(name) for name in _READ} | {"declared": _declared(news)}
         if not _needs_call(olds, news):
             return UpdateResult(outputs)
         with _reported():
             made = establish(
-                _principal({**news, "object_id": olds["object_id"]}),
+                _operation({**news, "object_id": olds["object_id"], "cloud": olds.get("cloud")}),
                 news["partner_id"],
                 OnConflict(news["on_conflict"]),
                 managed=olds["declared"]["partner_id"],
             )
-        outputs |= _outputs(news, made.link)
+        outputs |= _shown(made.link) | {"cloud": made.cloud}
         if made.origin is not None:
             outputs["origin"] = made.origin
         return UpdateResult(outputs)
@@ -137,8 +173,14 @@ class PartnerLinkProvider(ResourceProvider):
         """Remove the link, unless it belongs to another partner by now."""
         from pal_components.link.lifecycle import remove
 
-        with _reported():
-            reason = remove(_principal(props), props["declared"]["partner_id"])
+        reason: str | None
+        try:
+            with _reported():
+                reason = remove(_operation(props), props["declared"]["partner_id"])
+        except LinkError as error:
+            if props.get("removal") != Removal.BEST_EFFORT:
+                raise
+            reason = f"warning: removal is 'best_effort', so this is left to you: {error}"
         if reason is not None:
             _tell(reason)
 
@@ -151,6 +193,25 @@ def parse_on_conflict(value: object) -> str:
         return OnConflict(value).value
     except ValueError:
         raise InvalidIdentifier(f"is {value!r}: use 'fail' or 'replace'") from None
+
+
+def parse_removal(value: object) -> str:
+    """Return `strict` or `best_effort`; `strict` for nothing. Raises ValueError."""
+    if value is None:
+        return Removal.STRICT.value
+    try:
+        return Removal(value).value
+    except ValueError:
+        raise InvalidIdentifier(f"is {value!r}: use 'strict' or 'best_effort'") from None
+
+
+def parse_max_wait(value: object) -> float:
+    """Return a number of seconds; 300 for nothing. Raises ValueError."""
+    if value is None:
+        return DEFAULT_BUDGET
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LONGEST_WAIT:
+        raise InvalidIdentifier(f"is {value!r}: give a number of seconds from 0 to {_LONGEST_WAIT}")
+    return float(value)
 
 
 def parse_kind(value: object) -> CredentialKind:
@@ -169,7 +230,11 @@ def parse_credential(value: object) -> dict[str, Any]:
     kind = value.get("kind")
     if not isinstance(kind, Unknown):
         kind = parse_kind(kind)
-        missing = [name for name in _NEEDS[kind] if value.get(name) in (None, "")]
+        missing = [
+            " or ".join(names)
+            for names in ((need,) if isinstance(need, str) else need for need in _NEEDS[kind])
+            if all(value.get(name) in (None, "") for name in names)
+        ]
         if missing:
             raise InvalidIdentifier(f"of kind '{kind.value}' needs {' and '.join(missing)}")
         kind = kind.value
@@ -186,6 +251,27 @@ def _parse_object_id(value: object) -> str | None:
     )
 
 
+def drift(id_: str, props: Mapping[str, Any], link: Link | None) -> list[str]:
+    """Say in words what of a link is not as the state has it."""
+    declared = props["declared"]["partner_id"]
+    if link is None:
+        return [f"the link of {id_} to partner ID {props['partner_id']} is gone: the next up makes it again"]
+    lines = []
+    if link.partner_id != declared:
+        lines.append(
+            f"the link of {id_} names partner ID {link.partner_id} now, not {declared}: it was changed outside this "
+            "stack. The next up switches it back where on_conflict is 'replace', and refuses otherwise"
+        )
+    elif link.version is not None and props.get("version") is not None and link.version != props["version"]:
+        lines.append(
+            f"the link of {id_} names partner ID {declared} as before, but is at version {link.version}, "
+            f"not {props['version']:.0f}: it was removed and made again, or switched away and back"
+        )
+    if not link.active:
+        lines.append(f"the link of {id_} is {link.state}, not Active: it does not count. The next up links again")
+    return lines
+
+
 _READ = (
     "partner_id",
     "partner_name",
@@ -196,12 +282,18 @@ _READ = (
     "created_time",
     "updated_time",
     "origin",
+    "verified",
+    "cloud",
 )
 
 
-def _outputs(props: Mapping[str, Any], link: Link) -> dict[str, Any]:
+def _inputs(props: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in props.items() if name != _PROVIDER_KEY}
+
+
+def _shown(link: Link) -> dict[str, Any]:
     return {
-        **{name: value for name, value in props.items() if name != _PROVIDER_KEY},
+        "verified": True,
         "partner_id": link.partner_id,
         "partner_name": link.partner_name,
         "tenant_id": link.tenant_id,
@@ -227,31 +319,30 @@ def _needs_call(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
 
 
 def _settings(props: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the inputs that change nothing at the service; the provider's own code is one of them."""
-    return tuple(props.get(name) for name in ("credential", "on_conflict", "deployer_environment", _PROVIDER_KEY))
+    return tuple(props.get(name) for name in _SETTINGS)
 
 
 def _client_id(props: Mapping[str, Any]) -> Any:
-    return (
-        props["credential"].get("client_id")
-        if isinstance(props.get("credential"), Mapping)
-        else props.get("credential")
-    )
+    credential = props.get("credential")
+    return credential.get("client_id") if isinstance(credential, Mapping) else credential
 
 
-def _principal(props: Mapping[str, Any], *, made_now: bool = False) -> Principal:
+def _operation(props: Mapping[str, Any], *, made_now: bool = False) -> "Operation":
+    from pal_components.link.lifecycle import Operation
+
     credential = props["credential"]
     kind = CredentialKind(credential["kind"])
-    return Principal(
+    fresh = kind not in (CredentialKind.GIVEN, CredentialKind.AMBIENT) or credential.get("enterprise_application")
+    principal = Principal(
         kind=kind,
         tenant_id=props["tenant_id"],
-        client_id=credential.get("client_id"),
-        client_secret=credential.get("client_secret"),
-        application_id=credential.get("application_id"),
         object_id=props.get("object_id"),
         deployer_environment=props.get("deployer_environment") or "",
-        fresh=made_now and kind in (CredentialKind.EPHEMERAL, CredentialKind.SECRET),
+        fresh=made_now and bool(fresh),
+        **{name: credential.get(name) for name in _OF_CREDENTIAL},
     )
+    wait = props.get("max_wait")
+    return Operation(principal, Waiting(DEFAULT_BUDGET if wait is None else wait), cloud=props.get("cloud"))
 
 
 @contextmanager
@@ -288,6 +379,10 @@ class PartnerLinkArgs(TypedDict):
     """Object id of the principal, GUID: whoever else signs in is refused."""
     on_conflict: NotRequired[pulumi.Input[OnConflict]]
     """What to do with a link that names another partner: `fail` (default) or `replace`."""
+    removal: NotRequired[pulumi.Input[Removal]]
+    """What destroy does where the link cannot be removed: `strict` (default) fails, `best_effort` warns and goes on."""
+    max_wait: NotRequired[pulumi.Input[float]]
+    """How long one operation may wait in all for what is not there yet, in seconds, 0 to 3600. Default: 300."""
     deployer_environment: NotRequired[pulumi.Input[str]]
     """Prefix of the environment variables of the deploying identity, such as `CONTOSO_`. Default: none."""
 
@@ -319,6 +414,10 @@ class PartnerLink(Resource, module="pal", name="PartnerLink"):
     """When the link changed last, ISO 8601."""
     origin: pulumi.Output[str]
     """How the link came about: `created`, `adopted` or `switched`."""
+    verified: pulumi.Output[bool]
+    """Whether the link was seen when it was looked for last."""
+    cloud: pulumi.Output[str]
+    """Name of the Azure cloud that it is in."""
 
     def __init__(self, name: str, args: PartnerLinkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the link. Raises InputError for an input that this component does not have."""
@@ -328,6 +427,8 @@ class PartnerLink(Resource, module="pal", name="PartnerLink"):
             "tenant_id": checked(name, "tenant_id", args.get("tenant_id"), parse_tenant_id),
             "object_id": checked(name, "object_id", args.get("object_id"), _parse_object_id),
             "on_conflict": checked(name, "on_conflict", args.get("on_conflict"), parse_on_conflict),
+            "removal": checked(name, "removal", args.get("removal"), parse_removal),
+            "max_wait": checked(name, "max_wait", args.get("max_wait"), parse_max_wait),
             "credential": checked(name, "credential", args.get("credential"), parse_credential),
             "deployer_environment": args.get("deployer_environment"),
         }

@@ -127,6 +127,8 @@ def test_the_whole_life(plugin: Plugin, directory: Any) -> None:
         "state": "Active",
         "version": 1,
         "origin": "created",
+        "verified": True,
+        "cloud": "PalSandbox",
         "created_time": "",
         "updated_time": "",
         "declared": {name: wanted[name] for name in ("partner_id", "tenant_id", "object_id")},

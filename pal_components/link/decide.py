@@ -58,6 +58,11 @@ class Link:
     """When the record changed last, ISO 8601, as the service wrote it."""
 
     @property
+    def deleted(self) -> bool:
+        """Whether the service shows a record of a link that is gone."""
+        return self.state.casefold() == "deleted"
+
+    @property
     def active(self) -> bool:
         """Whether the link counts."""
         return self.state.casefold() == "active"
@@ -85,13 +90,13 @@ def decide(
     """
     if isinstance(current, Unreadable):
         return Action.REFUSE
-    there = current.partner_id if current is not None and current.active else None
     if partner_id is None:
-        if there is None:
+        if current is None or current.deleted:
             return Action.NOTHING
-        return Action.REMOVE if there == managed else Action.LEAVE
-    if there is None:
+        return Action.REMOVE if current.partner_id == managed else Action.LEAVE
+    if current is None or not current.active:
         return Action.CREATE
+    there = current.partner_id
     if there == partner_id:
         return Action.NOTHING if there == managed else Action.ADOPT
     if there == managed or on_conflict is OnConflict.REPLACE:

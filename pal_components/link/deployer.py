@@ -1,13 +1,13 @@
 """The deploying identity: who runs Pulumi, found in the environment as the azure-native provider finds it."""
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from azure.core.credentials import TokenCredential
 
 from pal_components.link.cloud import Cloud
 from pal_components.link.errors import NoDeployingIdentity
+from pal_components.link.federation import token_source
 
 
 def identity_options(cloud: Cloud) -> dict[str, Any]:
@@ -24,7 +24,8 @@ def deploying_credential(
     Connect, managed identity, Azure CLI; from the `ARM_*` variables, else the `AZURE_*` ones. With a `prefix` such as
     `CONTOSO_` it reads `CONTOSO_ARM_CLIENT_ID` and so on, and nothing without it.
 
-    Raises NoDeployingIdentity where a choice is incomplete or a prefix finds nothing.
+    Raises NoDeployingIdentity where a choice is incomplete or a prefix finds nothing, NoOidcToken where OpenID Connect
+    was chosen and the environment has no token.
     """
     import azure.identity as identity
 
@@ -53,7 +54,8 @@ def deploying_credential(
     if flag("ARM_USE_OIDC"):
         if not client_id:
             raise NoDeployingIdentity(f"{prefix}ARM_USE_OIDC is set, but {prefix}ARM_CLIENT_ID is not")
-        return identity.ClientAssertionCredential(tenant_id, client_id, _oidc_token(read, prefix), **options)
+        fetch = token_source(environment, prefix).fetch
+        return identity.ClientAssertionCredential(tenant_id, client_id, fetch, **options)
     if flag("ARM_USE_MSI"):
         return identity.ManagedIdentityCredential(client_id=client_id or None)
     if prefix:
@@ -63,51 +65,3 @@ def deploying_credential(
             f"or {prefix}ARM_USE_OIDC"
         )
     return identity.AzureCliCredential(tenant_id=tenant_id)
-
-
-def _oidc_token(read: Callable[..., str], prefix: str) -> Callable[[], str]:
-    """Return what fetches the pipeline's OpenID Connect token anew at every sign-in."""
-    token = read("ARM_OIDC_TOKEN")
-    path = read("ARM_OIDC_TOKEN_FILE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
-    url = read("ARM_OIDC_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_URL")
-    bearer = read("ARM_OIDC_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
-    if token:
-        return lambda: token
-    if path:
-        return lambda: _read_token(Path(path))
-    if url and bearer:
-        return lambda: _request_token(url, bearer)
-    raise NoDeployingIdentity(
-        f"{prefix}ARM_USE_OIDC is set, but there is no token: set {prefix}ARM_OIDC_TOKEN or "
-        f"{prefix}ARM_OIDC_TOKEN_FILE_PATH, or run where ACTIONS_ID_TOKEN_REQUEST_URL and "
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN are given"
-    )
-
-
-def _read_token(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise NoDeployingIdentity(
-            f"the OpenID Connect token file {path} cannot be read: {type(error).__name__}"
-        ) from None
-
-
-def _request_token(url: str, bearer: str) -> str:
-    """Ask GitHub Actions' token endpoint for a token meant for Microsoft Entra."""
-    import requests
-
-    try:
-        answer = requests.get(
-            url,
-            params={"audience": "api://AzureADTokenExchange"},
-            headers={"Authorization": f"Bearer {bearer}"},
-            timeout=30,
-        )
-        answer.raise_for_status()
-        return str(answer.json()["value"])
-    except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-        raise NoDeployingIdentity(
-            "the pipeline's OpenID Connect token cannot be fetched from ACTIONS_ID_TOKEN_REQUEST_URL: "
-            f"{type(error).__name__}"
-        ) from None

@@ -3,8 +3,11 @@
 LinkError                   everything below
 ├── SignInFailed            the principal cannot sign in: wrong or expired secret, disabled, blocked by policy
 │   ├── PrincipalGone       its application or service principal does not exist in the tenant
-│   └── TenantNotFound      the tenant does not exist in this cloud
+│   ├── TenantNotFound      the tenant does not exist in this cloud
+│   └── FederationMismatch  no federated credential trusts the token that was presented
 ├── NoDeployingIdentity     the environment names nobody who could act
+├── NoOidcToken             the environment offers no OpenID Connect token
+├── OtherCloud              the link was made in another cloud than the environment names
 ├── SecretNotAllowed        the deploying identity may not add a secret to the application
 ├── ApplicationGone         the application of the principal does not exist
 ├── WrongPrincipal          the credential signs in as somebody else
@@ -12,8 +15,11 @@ LinkError                   everything below
 ├── PartnerIdRefused        the service does not take this partner ID
 ├── ServiceRefused          the service refuses the caller or the request for another reason
 ├── ServiceUnavailable      the service or the network failed for now
-└── UnreadableAnswer        the service answered with something that is no link
+├── UnreadableAnswer        the service answered with something that is no link
+└── RemovalBlocked          the link is still there, and a person has to finish
 """
+
+from pal_components.link.principal import Principal
 
 
 class LinkError(Exception):
@@ -31,8 +37,12 @@ class LinkError(Exception):
     def __init__(self, message: str, *, transient: bool = False, retry_after: float | None = None) -> None:
         """Keep the message and whether waiting may help."""
         super().__init__(message)
+        self.text = message
         self.transient = transient
         self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.text}. See docs/troubleshooting.md#{type(self).__name__.lower()}"
 
 
 class SignInFailed(LinkError):
@@ -50,6 +60,18 @@ class PrincipalGone(SignInFailed):
 
 class TenantNotFound(SignInFailed):
     """The tenant does not exist in this cloud."""
+
+
+class FederationMismatch(SignInFailed):
+    """No federated credential of the application trusts the token that was presented."""
+
+
+class NoOidcToken(LinkError):
+    """The environment offers no OpenID Connect token."""
+
+
+class OtherCloud(LinkError):
+    """The link was made in another cloud than the one that the environment names."""
 
 
 class NoDeployingIdentity(LinkError):
@@ -110,3 +132,22 @@ class ServiceUnavailable(LinkError):
 
 class UnreadableAnswer(LinkError):
     """The service answered with something that cannot be read as a link."""
+
+
+class RemovalBlocked(LinkError):
+    """The link is still there, nobody who could be asked can remove it, and a person has to finish."""
+
+    def __init__(self, principal: Principal, partner_id: str, reason: LinkError) -> None:
+        """Say what is left, why, and the commands that finish it."""
+        self.partner_id = partner_id
+        super().__init__(
+            f"the link of {principal} to partner ID {partner_id} is still there: {reason.text}.\n"
+            "To finish:\n"
+            "  1. give the principal a credential that works (a new client secret of its application), and sign in:\n"
+            f"     az login --service-principal --tenant {principal.tenant_id} --username {principal.client_id} "
+            "--password NEW_SECRET --allow-no-subscriptions\n"
+            f"  2. az extension add --name managementpartner && az managementpartner delete --partner-id {partner_id}\n"
+            "  3. run the same pulumi command again: a link that is gone already is success.\n"
+            "To go on without: set removal to 'best_effort' and run pulumi up, then destroy; "
+            "or forget the link with pulumi state delete"
+        )

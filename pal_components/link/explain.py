@@ -14,6 +14,7 @@ from azure.core.exceptions import (
 )
 
 from pal_components.link.errors import (
+    FederationMismatch,
     LinkError,
     PrincipalGone,
     ServiceRefused,
@@ -39,8 +40,7 @@ class _SignInCode:
 
 
 _NO_FEDERATION = _SignInCode(
-    "no federated credential of the application matches the token's issuer, subject and audience",
-    settles="credential",
+    "no federated credential of the application trusts the token", settles="credential", error=FederationMismatch
 )
 _BLOCKED = _SignInCode(
     "a conditional access policy of the tenant blocks it; the tenant's administrators can exclude this identity"
@@ -55,7 +55,14 @@ _SIGN_IN_CODES = {
         error=PrincipalGone,
     ),
     "70021": _NO_FEDERATION,
+    "700211": _NO_FEDERATION,
+    "700212": _NO_FEDERATION,
     "700213": _NO_FEDERATION,
+    "700024": _SignInCode("its assertion is expired or not valid yet: the clocks differ, or the token is an old one"),
+    "700027": _SignInCode(
+        "its certificate is not registered with the application, or has expired there", settles="credential"
+    ),
+    "50013": _SignInCode("its token is not signed by the issuer that it names"),
     "90002": _SignInCode("the tenant does not exist in this cloud: check tenant_id", error=TenantNotFound),
     "50034": _SignInCode("the account does not exist in the tenant"),
     "50057": _SignInCode("the account is disabled"),

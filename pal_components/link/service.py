@@ -27,7 +27,7 @@ class LinkExistsError(Exception):
     """The service says that there is a link already. Which partner it names, only reading it tells."""
 
 
-class _NothingLinkedError(Exception):
+class NothingLinkedError(Exception):
     """The service says that the caller is not linked."""
 
 
@@ -55,7 +55,7 @@ class LinkService(AbstractContextManager["LinkService"]):
         """Read the caller's link; None where there is none."""
         try:
             return self._link("reading the link", lambda: self._client.partners.get(cls=_body), _nothing_linked)
-        except _NothingLinkedError:
+        except NothingLinkedError:
             return None
         except UnreadableAnswer as error:
             return Unreadable(str(error))
@@ -73,7 +73,10 @@ class LinkService(AbstractContextManager["LinkService"]):
         )
 
     def patch(self, partner_id: str) -> Link:
-        """Switch the caller's link to another partner ID, in place. Raises PartnerIdRefused."""
+        """Switch the caller's link to another partner ID, in place.
+
+        Raises NothingLinkedError where there is no link, PartnerIdRefused where the service does not take the ID.
+        """
         return self._link(
             f"switching to {partner_id}",
             lambda: self._client.partner.update(partner_id, cls=_body),
@@ -88,7 +91,7 @@ class LinkService(AbstractContextManager["LinkService"]):
                 lambda: self._client.partner.delete(partner_id),
                 _nothing_linked,
             )
-        except _NothingLinkedError:
+        except NothingLinkedError:
             return
 
     def _link(self, what: str, call: _Call, special: _Special) -> Link:
@@ -115,13 +118,15 @@ class LinkService(AbstractContextManager["LinkService"]):
 
 def _nothing_linked(error: HttpResponseError) -> Exception | None:
     # Any other 404, a proxy's page for one, says nothing about the link.
-    return _NothingLinkedError() if wire_error(error)[0] == "ManagementPartnerNotFound" else None
+    return NothingLinkedError() if wire_error(error)[0] == "ManagementPartnerNotFound" else None
 
 
 def _refusal(error: HttpResponseError, partner_id: str) -> Exception | None:
     code = wire_error(error)[0] or ""
     if code == "PartnerIdInvalid":
         return PartnerIdRefused(partner_id)
+    if code == "ManagementPartnerNotFound":
+        return NothingLinkedError()
     # The code of a conflict was never recorded: the status decides, or any code that speaks of one.
     if error.status_code == 409 or "conflict" in code.casefold() or "already" in code.casefold():
         return LinkExistsError()

@@ -1,10 +1,12 @@
 """Signing in as the principal that is to be linked, over azure-identity."""
 
+import base64
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import jwt
 from azure.core.credentials import TokenCredential
@@ -12,8 +14,9 @@ from azure.core.exceptions import AzureError
 
 from pal_components.link.cloud import Cloud
 from pal_components.link.deployer import deploying_credential, identity_options
-from pal_components.link.errors import ApplicationGone, LinkError, SignInFailed, WrongPrincipal
+from pal_components.link.errors import ApplicationGone, FederationMismatch, LinkError, SignInFailed, WrongPrincipal
 from pal_components.link.explain import explain_sign_in
+from pal_components.link.federation import DEFAULT_AUDIENCE, TokenSource, claims_of, token_source
 from pal_components.link.graph import ApplicationSecrets
 from pal_components.link.principal import CredentialKind, Principal
 from pal_components.link.waiting import Waiting
@@ -42,24 +45,78 @@ def signed_in(
 ) -> Iterator[SignedIn]:
     """Sign in as `principal` and make sure that it is who was meant.
 
-    Raises SignInFailed and its kin, WrongPrincipal, ApplicationGone, SecretNotAllowed, NoDeployingIdentity.
+    Raises SignInFailed and its kin, WrongPrincipal, ApplicationGone, SecretNotAllowed, NoDeployingIdentity and
+    NoOidcToken.
     """
     if principal.kind is CredentialKind.EPHEMERAL:
         with _ephemeral_secret(principal, cloud, waiting, environment) as secret:
-            yield _verified(principal, _by_secret(principal, secret, cloud), cloud, waiting)
+            credential = _own_credential(replace(principal, client_secret=secret), cloud)
+            yield _verified(principal, credential, cloud, waiting)
     elif principal.kind is CredentialKind.AMBIENT:
         deployer = deploying_credential(cloud, principal.tenant_id, environment, principal.deployer_environment)
         yield _verified(principal, deployer, cloud, waiting)
+    elif principal.kind is CredentialKind.FEDERATED:
+        audience = principal.audience or DEFAULT_AUDIENCE
+        source = token_source(environment, principal.deployer_environment, audience)
+        yield _federated(principal, source, cloud, waiting)
     else:
-        yield _verified(principal, _by_secret(principal, principal.client_secret, cloud), cloud, waiting)
+        yield _verified(principal, _own_credential(principal, cloud), cloud, waiting)
 
 
-def _by_secret(principal: Principal, secret: str | None, cloud: Cloud) -> TokenCredential:
-    from azure.identity import ClientSecretCredential
+def _own_credential(principal: Principal, cloud: Cloud) -> TokenCredential:
+    """Return the credential of a principal that has its own: a client secret, or a certificate."""
+    from azure.identity import CertificateCredential, ClientSecretCredential
 
-    if not principal.client_id or not secret:
-        raise SignInFailed(f"{principal} cannot sign in: credential.client_id or credential.client_secret is missing")
-    return ClientSecretCredential(principal.tenant_id, principal.client_id, secret, **identity_options(cloud))
+    if not principal.client_id:
+        raise SignInFailed(f"{principal} cannot sign in: credential.client_id is missing")
+    who, options = (principal.tenant_id, principal.client_id), identity_options(cloud)
+    if principal.client_secret:
+        return ClientSecretCredential(*who, principal.client_secret, **options)
+    if not principal.certificate:
+        raise SignInFailed(f"{principal} cannot sign in: it has neither client_secret nor certificate")
+    try:
+        return CertificateCredential(
+            *who,
+            certificate_data=certificate_bytes(principal.certificate),
+            password=principal.certificate_password,
+            **options,
+        )
+    except (ValueError, TypeError) as error:
+        raise SignInFailed(
+            f"{principal} cannot sign in: credential.certificate cannot be read ({type(error).__name__}): give PEM "
+            "text with the certificate and its private key, or a PFX in base64, with certificate_password if it has one"
+        ) from None
+
+
+def certificate_bytes(certificate: str) -> bytes:
+    """Return a certificate's bytes: PEM text as it is, a PFX out of its base64. Raises ValueError."""
+    if "-----BEGIN" in certificate:
+        return certificate.encode()
+    return base64.b64decode("".join(certificate.split()), validate=True)
+
+
+def _federated(principal: Principal, source: TokenSource, cloud: Cloud, waiting: Waiting) -> SignedIn:
+    from azure.identity import ClientAssertionCredential
+
+    if not principal.client_id:
+        raise SignInFailed(f"{principal} cannot sign in: credential.client_id is missing")
+    presented: dict[str, Any] = {}
+
+    def present() -> str:
+        token = source.fetch()
+        presented.update(claims_of(token))
+        return token
+
+    credential = ClientAssertionCredential(principal.tenant_id, principal.client_id, present, **identity_options(cloud))
+    try:
+        return _verified(principal, credential, cloud, waiting)
+    except FederationMismatch as error:
+        raise FederationMismatch(
+            f"{error.text}. Its federated credential expects issuer {principal.issuer}, subject {principal.subject}, "
+            f"audience {principal.audience or DEFAULT_AUDIENCE}; the token from {source.name} presents "
+            f"issuer {presented.get('iss')}, subject {presented.get('sub')}, audience {presented.get('aud')}",
+            error.code,
+        ) from None
 
 
 def _verified(principal: Principal, credential: TokenCredential, cloud: Cloud, waiting: Waiting) -> SignedIn:
@@ -94,21 +151,33 @@ def _ephemeral_secret(
     deployer = deploying_credential(cloud, principal.tenant_id, environment, principal.deployer_environment)
     name = f"{EPHEMERAL_NAME} {secrets.token_hex(4)}"
     with ApplicationSecrets(deployer, cloud, waiting, principal.application_id, fresh=principal.fresh) as application:
-        key_id, secret = application.add(name, datetime.now(timezone.utc) + EPHEMERAL_LIFE)
         try:
-            yield secret
+            yield application.add(name, datetime.now(timezone.utc) + EPHEMERAL_LIFE)
         finally:
-            _remove(application, key_id)
+            _sweep(application)
 
 
-def _remove(application: ApplicationSecrets, key_id: str) -> None:
-    """Remove the secret without hiding why the operation failed: what stays behind stops working by itself."""
+def _sweep(application: ApplicationSecrets) -> None:
+    """Remove every ephemeral secret of the application: this one, and what a crash or a lost answer left behind.
+
+    It never hides why the operation failed: what stays behind stops working by itself.
+    """
     try:
-        application.remove(key_id)
+        for key_id in _ephemeral(application):
+            try:
+                application.remove(key_id)
+            except LinkError:
+                # The answer to an earlier try may have been lost.
+                if key_id in _ephemeral(application):
+                    raise
     except ApplicationGone:
         pass
     except LinkError as error:
         application.tell(
-            f"warning: the ephemeral secret {key_id} could not be removed from the application: {error}. "
+            f"warning: an ephemeral secret could not be removed from the application: {error.text}. "
             f"It stops working {EPHEMERAL_LIFE.seconds // 60} minutes after it was made"
         )
+
+
+def _ephemeral(application: ApplicationSecrets) -> list[str]:
+    return [key_id for key_id, display_name in application.list() if display_name.startswith(EPHEMERAL_NAME)]

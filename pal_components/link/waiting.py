@@ -60,10 +60,10 @@ class Waiting:
                 spent = self._clock() - self._begin
                 if not error.transient or spent + wait > self._budget:
                     if error.transient:
-                        error.args = (f"{error} (given up after {spent:.0f} s of {self._budget:.0f} s)",)
+                        error.text += f" (given up after {spent:.0f} s of {self._budget:.0f} s)"
                     raise
                 if not self._told and spent + wait > _SILENT:
                     self._told = True
-                    self.tell(f"still waiting, at most {self._budget - spent:.0f} s more: {error}")
+                    self.tell(f"still waiting, at most {self._budget - spent:.0f} s more: {error.text}")
             self._sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -277,7 +277,7 @@ def test_the_plugin_stays_light(stack_of: Callable[..., Any]) -> None:
 
 
 def test_requests_of_onboarding(stack_of: Callable[..., Any]) -> None:
-    """The link costs the deploying identity's sign-in, two calls for the secret, its own sign-in, GET and PUT."""
+    """The link costs the deploying identity's sign-in, three calls for the secret, its own sign-in, GET and PUT."""
     stack = stack_of(program())
     stack.up()
     made = stack.requests()
@@ -289,6 +289,7 @@ def test_requests_of_onboarding(stack_of: Callable[..., Any]) -> None:
         "token",
         "partners",
         "4567891",
+        made[first].split("/")[-2],
     ]
     assert [request.split("/")[-1] for request in made[first - 3 : first]] == [
         "endpoints",

@@ -24,6 +24,7 @@ def link(partner_id: str, state: str = "Active") -> Link:
         # One that says it is gone counts as none.
         (link(OURS, "Deleted"), OnConflict.FAIL, None, Action.CREATE),
         (link(THEIRS, "Deleted"), OnConflict.FAIL, None, Action.CREATE),
+        (link(OURS, "Suspended"), OnConflict.FAIL, None, Action.CREATE),
         # A link of ours whose partner ID stays.
         (link(OURS), OnConflict.FAIL, OURS, Action.NOTHING),
         (None, OnConflict.FAIL, OURS, Action.CREATE),
@@ -54,6 +55,9 @@ def test_linking(
         (link(OURS, "Deleted"), OURS, Action.NOTHING),
         (link(OURS), OURS, Action.REMOVE),
         (link(THEIRS), OURS, Action.LEAVE),
+        # A link that does not count at the moment is ours all the same.
+        (link(OURS, "Suspended"), OURS, Action.REMOVE),
+        (link(THEIRS, "Suspended"), OURS, Action.LEAVE),
         (Unreadable("HTML"), OURS, Action.REFUSE),
     ],
 )

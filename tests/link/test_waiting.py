@@ -60,7 +60,7 @@ def test_retry_after_comes_in_place_of_the_pause() -> None:
 def test_permanent_failures_are_raised_at_once() -> None:
     """Nobody waits for what waiting cannot mend."""
     clock = Clock()
-    with pytest.raises(LinkError, match="^wrong$"):
+    with pytest.raises(LinkError, match="^wrong. See docs"):
         waiting(clock).run(failing(1, LinkError("wrong")))
     assert clock.pauses == []
 
