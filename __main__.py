@@ -18,15 +18,24 @@ _INPUTS = {
     "customer": "customer",
     "tenantId": "tenant_id",
     "onConflict": "on_conflict",
+    "removal": "removal",
+    "maxWait": "max_wait",
 }
 _LISTS = ("scopes", "roles", "supportingRoles")
 _CREDENTIAL = {
     "kind": "kind",
     "clientId": "client_id",
     "clientSecret": "client_secret",
+    "certificate": "certificate",
+    "certificatePassword": "certificate_password",
+    "issuer": "issuer",
+    "subject": "subject",
+    "audience": "audience",
+    "enterpriseApplication": "enterprise_application",
     "objectId": "object_id",
     "generation": "generation",
 }
+_SECRETS = ("client_secret", "certificate", "certificate_password")
 
 
 def read_config(config: pulumi.Config) -> dict[str, Any]:
@@ -35,6 +44,8 @@ def read_config(config: pulumi.Config) -> dict[str, Any]:
     for key, name in _INPUTS.items():
         if config.get(key) is not None:
             inputs[name] = _list(config, key) if key in _LISTS else config.get(key)
+    if "max_wait" in inputs:
+        inputs["max_wait"] = config.get_float("maxWait")
     given = config.get("credential")
     if given is not None:
         credential = config.get_object("credential") if given.lstrip().startswith("{") else {"kind": given}
@@ -44,8 +55,9 @@ def read_config(config: pulumi.Config) -> dict[str, Any]:
                     f"config customer-access:credential has {key!r}: there are {', '.join(_CREDENTIAL)}"
                 )
         inputs["credential"] = {_CREDENTIAL[key]: value for key, value in credential.items()}
-        if inputs["credential"].get("client_secret") is not None:
-            inputs["credential"]["client_secret"] = pulumi.Output.secret(inputs["credential"]["client_secret"])
+        for name in _SECRETS:
+            if inputs["credential"].get(name) is not None:
+                inputs["credential"][name] = pulumi.Output.secret(inputs["credential"][name])
     return inputs
 
 

@@ -13,9 +13,9 @@ from pal_components.inputs import InputError, checked, only_known_keys
 from pal_components.link.decide import OnConflict
 from pal_components.link.identifiers import is_guid, parse_partner_id, parse_tenant_id
 from pal_components.link.principal import CredentialKind
-from pal_components.partner_link import PartnerLink, PartnerLinkArgs, parse_kind, parse_on_conflict
+from pal_components.partner_link import PartnerLink, PartnerLinkArgs, Removal, parse_kind, parse_on_conflict
 from pal_components.role_assignments import EligibleRoleAssignments, EligibleRoleAssignmentsArgs
-from pal_components.service_principal import CustomerServicePrincipal
+from pal_components.service_principal import NOTES, CustomerServicePrincipal
 
 _AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 """Client id under which a person who signed in with the Azure CLI acts, the same in every tenant."""
@@ -40,6 +40,10 @@ class CustomerAccessArgs(TypedDict):
     """How the principal signs in to make its own link. Default: `ephemeral`, which keeps no secret."""
     on_conflict: NotRequired[pulumi.Input[OnConflict]]
     """What to do with a link that names another partner: `fail` (default) or `replace`."""
+    removal: NotRequired[pulumi.Input[Removal]]
+    """What destroy does where the link cannot be removed: `strict` (default) fails, `best_effort` warns and goes on."""
+    max_wait: NotRequired[pulumi.Input[float]]
+    """How long one operation on the link may wait in all for what is not there yet, in seconds. Default: 300."""
     deployer_environment: NotRequired[pulumi.Input[str]]
     """Prefix of the environment variables of the deploying identity, such as `CONTOSO_`. Default: none."""
 
@@ -96,7 +100,7 @@ class CustomerAccess(pulumi.ComponentResource):
             "object_id": principal["object_id"],
             "credential": principal["credential"],
             "on_conflict": on_conflict,
-            "deployer_environment": args.get("deployer_environment"),
+            **{key: args.get(key) for key in ("removal", "max_wait", "deployer_environment")},
         }
         # Nothing but the link needs this order: it is the last to come and the first to go.
         ordered = pulumi.ResourceOptions(parent=self, depends_on=[assignments])
@@ -139,30 +143,11 @@ def _principal(
     provider: Any,
     child: pulumi.ResourceOptions,
 ) -> Mapping[str, Any]:
-    """Return who is linked: made here for `ephemeral` and `secret`, found for `given` and `ambient`."""
+    """Return who is linked: found for `given` and `ambient`, made here for the other kinds."""
+    only_known_keys(name, credential, CredentialArgs, "credential.")
     kind = checked(name, "credential", credential.get("kind"), parse_kind)
     if kind is CredentialKind.GIVEN:
-        for needed in ("client_id", "client_secret"):
-            if credential.get(needed) is None:
-                raise InputError(
-                    name, f"credential.{needed}", "is missing: kind 'given' needs client_id and client_secret"
-                )
-        by_object_id = credential.get("object_id") is not None
-        lookup: dict[str, Any] = (
-            {"object_id": credential["object_id"]} if by_object_id else {"client_id": credential["client_id"]}
-        )
-        found = azuread.get_service_principal_output(**lookup, opts=pulumi.InvokeOutputOptions(parent=child.parent))
-        return {
-            "type": "ServicePrincipal",
-            "object_id": found.object_id,
-            "client_id": credential["client_id"],
-            "display_name": found.display_name,
-            "credential": {
-                "kind": kind,
-                "client_id": credential["client_id"],
-                "client_secret": pulumi.Output.secret(credential["client_secret"]),
-            },
-        }
+        return _given(name, credential, child)
     if kind is CredentialKind.AMBIENT:
         return {
             "type": pulumi.Output.from_input(provider.client_id).apply(
@@ -186,14 +171,45 @@ def _principal(
         "object_id": made.object_id,
         "client_id": made.client_id,
         "display_name": made.display_name,
+        "credential": made.sign_in(),
+    }
+
+
+def _given(name: str, credential: CredentialArgs, child: pulumi.ResourceOptions) -> Mapping[str, Any]:
+    """Return an existing principal: found in the customer's tenant, or made there of a multi-tenant application."""
+    if credential.get("client_id") is None:
+        raise InputError(name, "credential.client_id", "is missing: kind 'given' needs the application's client id")
+    if credential.get("client_secret") is None and credential.get("certificate") is None:
+        raise InputError(
+            name, "credential.client_secret", "is missing: kind 'given' needs client_secret or certificate"
+        )
+    found: Any
+    if credential.get("enterprise_application"):
+        found = azuread.ServicePrincipal(
+            f"{name}-principal", client_id=credential["client_id"], notes=NOTES, opts=child
+        )
+    else:
+        lookup: dict[str, Any] = (
+            {"client_id": credential["client_id"]}
+            if credential.get("object_id") is None
+            else {"object_id": credential["object_id"]}
+        )
+        found = azuread.get_service_principal_output(**lookup, opts=pulumi.InvokeOutputOptions(parent=child.parent))
+    secrets = {
+        key: pulumi.Output.secret(credential[key])
+        for key in ("client_secret", "certificate", "certificate_password")
+        if credential.get(key) is not None
+    }
+    return {
+        "type": "ServicePrincipal",
+        "object_id": found.object_id,
+        "client_id": credential["client_id"],
+        "display_name": found.display_name,
         "credential": {
-            "kind": kind,
-            "client_id": made.client_id,
-            **(
-                {"client_secret": made.client_secret}
-                if kind is CredentialKind.SECRET
-                else {"application_id": made.application_id}
-            ),
+            "kind": CredentialKind.GIVEN,
+            "client_id": credential["client_id"],
+            "enterprise_application": credential.get("enterprise_application"),
+            **secrets,
         },
     }
 

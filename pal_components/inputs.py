@@ -38,9 +38,12 @@ def checked(name: str, property_path: str, value: Any, parse: Callable[[Any], T]
     return attempt(value)
 
 
-def only_known_keys(name: str, args: Mapping[str, Any], known: type) -> None:
-    """Refuse an input that the args type does not have: a misspelt one would be ignored in silence."""
+def only_known_keys(name: str, args: Mapping[str, Any], known: type, path: str = "") -> None:
+    """Refuse an input that the args type does not have: a misspelt one would be ignored in silence.
+
+    `path` is what stands before the key in a property path.
+    """
     names = list(known.__annotations__)
     for key in args:
         if key not in names:
-            raise InputError(name, key, f"is no input of this component: there are {', '.join(names)}")
+            raise InputError(name, f"{path}{key}", f"is no input here: there are {', '.join(names)}")

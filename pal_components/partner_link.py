@@ -227,6 +227,9 @@ def parse_credential(value: object) -> dict[str, Any]:
     """Return a credential that has what its kind needs, as far as it is known. Raises ValueError."""
     if not isinstance(value, Mapping):
         raise InvalidIdentifier("is missing: say how the principal signs in, at least its 'kind'")
+    for name in value:
+        if name not in CredentialArgs.__annotations__:
+            raise InvalidIdentifier(f"has {name!r}: there are {', '.join(CredentialArgs.__annotations__)}")
     kind = value.get("kind")
     if not isinstance(kind, Unknown):
         kind = parse_kind(kind)

@@ -1,16 +1,21 @@
 """The components under Pulumi's mocks, also at preview with unknown values."""
 
 import asyncio
+import base64
 import logging
 from collections.abc import Callable
 from typing import Any
 
 import pulumi
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
 from pulumi.provider.experimental.analyzer import Analyzer
 from pulumi.runtime import mocks, rpc
 
 import pal_components as pal
+from pal_components.client_certificate import self_signed
 from pal_components.eligibility.roles import table
 from pal_components.inputs import InputError
 from pal_components.role_assignments import role_label
@@ -224,6 +229,68 @@ def test_a_given_principal_is_looked_up_not_made() -> None:
     assert recorder.of_type("RoleAssignment")[0].inputs["principalId"] == link["object_id"]
 
 
+def test_a_given_principal_of_a_multi_tenant_application_is_made_in_the_tenant() -> None:
+    """The component makes the enterprise application of an application that lives elsewhere."""
+    given = {
+        "kind": "given",
+        "client_id": "d0000000-0000-4000-8000-000000000001",
+        "client_secret": "s",
+        "enterprise_application": True,
+    }
+    recorder, _ = run(lambda: access(credential=given))
+    assert not recorder.of_type(":Application")
+    assert recorder.of_type(":ServicePrincipal")[0].inputs["clientId"] == given["client_id"]
+    assert recorder.of_type("PartnerLink")[0].inputs["object_id"] == "b0000000-0000-4000-8000-00000000000b"
+
+
+def test_a_federated_credential_trusts_a_subject() -> None:
+    """Kind `federated` registers issuer, subject and audience, and keeps nothing secret."""
+    federated = {"kind": "federated", "issuer": "https://issuer.example", "subject": "repo:contoso/infra"}
+    recorder, _ = run(lambda: access(credential=federated))
+    trusted = recorder.of_type("ApplicationFederatedIdentityCredential")[0].inputs
+    assert (trusted["issuer"], trusted["subject"], trusted["audiences"]) == (
+        "https://issuer.example",
+        "repo:contoso/infra",
+        ["api://AzureADTokenExchange"],
+    )
+    link = recorder.of_type("PartnerLink")[0].inputs
+    assert link["credential"]["kind"] == "federated"
+    assert link["credential"]["application_id"] == "a0000000-0000-4000-8000-00000000000b"
+
+
+def pem(password: str | None = None) -> tuple[str, str, str]:
+    """Return a certificate, the same with its key as PEM text, and as PFX in base64."""
+    certificate, key, _ = self_signed("test")
+    loaded = serialization.load_pem_private_key(key.encode(), None)
+    encryption = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
+    pfx = pkcs12.serialize_key_and_certificates(
+        b"test", loaded, x509.load_pem_x509_certificate(certificate.encode()), None, encryption
+    )
+    return certificate, key + certificate, base64.b64encode(pfx).decode()
+
+
+@pytest.mark.parametrize("form", ["pem", "pfx", "pfx with password"])
+def test_a_given_certificate_is_registered(form: str) -> None:
+    """Of PEM text or a PFX the certificate alone goes to the directory, the key to the link, as a secret."""
+    password = "open sesame" if "password" in form else None
+    certificate, text, pfx = pem(password)
+    given = {"kind": "certificate", "certificate": text if form == "pem" else pfx, "certificate_password": password}
+    recorder, _ = run(lambda: access(credential={key: value for key, value in given.items() if value}))
+    registered = recorder.of_type("ApplicationCertificate")[0].inputs["value"]
+    assert rpc.unwrap_rpc_secret(registered) == certificate
+    link = recorder.of_type("PartnerLink")[0].inputs["credential"]
+    assert rpc.is_rpc_secret(link)
+    assert rpc.unwrap_rpc_secret(link)["certificate"] == given["certificate"]
+    assert not recorder.of_type("ClientCertificate")
+
+
+def test_a_certificate_is_generated() -> None:
+    """Without one the component makes a key pair of its own; another generation makes another."""
+    recorder, _ = run(lambda: access(credential={"kind": "certificate", "generation": "2"}))
+    assert recorder.of_type("ClientCertificate")[0].inputs["generation"] == "2"
+    assert recorder.of_type("ApplicationCertificate")
+
+
 def test_ambient_links_whoever_runs_the_program() -> None:
     """Kind `ambient` links the deploying identity, which gets the roles."""
     recorder, _ = run(lambda: access(credential={"kind": "ambient"}))
@@ -255,7 +322,13 @@ def test_ambient_links_whoever_runs_the_program() -> None:
         ({"on_conflict": "overwrite"}, "on_conflict", "use 'fail' or 'replace'"),
         ({"credential": {"kind": "password"}}, "credential", "there are 'ephemeral'"),
         ({"credential": {"kind": "given"}}, "credential.client_id", "is missing"),
-        ({"partnerId": "4567891"}, "partnerId", "is no input of this component"),
+        ({"credential": {"kind": "federated", "issuer": "i"}}, "credential.subject", "is missing"),
+        ({"credential": {"kind": "ephemeral", "secret": "x"}}, "credential.secret", "is no input here"),
+        ({"credential": {"kind": "certificate", "certificate": "x"}}, "credential.certificate", "cannot be read"),
+        ({"removal": "maybe"}, "removal", "use 'strict' or 'best_effort'"),
+        ({"max_wait": -1}, "max_wait", "a number of seconds"),
+        ({"max_wait": "5 minutes"}, "max_wait", "a number of seconds"),
+        ({"partnerId": "4567891"}, "partnerId", "is no input here"),
     ],
 )
 def test_bad_input(changes: dict[str, Any], property_path: str, says: str) -> None:
@@ -264,7 +337,7 @@ def test_bad_input(changes: dict[str, Any], property_path: str, says: str) -> No
         run(lambda: access(**changes))
     assert raised.value.property_path == property_path
     assert says in str(raised.value)
-    assert str(raised.value).startswith(("contoso: ", "contoso-roles: "))
+    assert str(raised.value).startswith(("contoso: ", "contoso-"))
 
 
 def test_bad_input_that_is_known_later() -> None:

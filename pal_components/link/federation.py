@@ -9,9 +9,7 @@ from typing import Any
 import jwt
 
 from pal_components.link.errors import NoOidcToken, ServiceUnavailable
-
-DEFAULT_AUDIENCE = "api://AzureADTokenExchange"
-"""Audience that Microsoft Entra asks of tokens for workload identity federation."""
+from pal_components.link.principal import DEFAULT_AUDIENCE
 
 _PIPELINES_VERSION = "7.1"
 _TIMEOUT = 30

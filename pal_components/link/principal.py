@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+DEFAULT_AUDIENCE = "api://AzureADTokenExchange"
+"""Audience that Microsoft Entra asks of tokens for workload identity federation."""
+
 
 class CredentialKind(str, Enum):
     """How a principal signs in to make its own link."""

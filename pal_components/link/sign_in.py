@@ -16,9 +16,9 @@ from pal_components.link.cloud import Cloud
 from pal_components.link.deployer import deploying_credential, identity_options
 from pal_components.link.errors import ApplicationGone, FederationMismatch, LinkError, SignInFailed, WrongPrincipal
 from pal_components.link.explain import explain_sign_in
-from pal_components.link.federation import DEFAULT_AUDIENCE, TokenSource, claims_of, token_source
+from pal_components.link.federation import TokenSource, claims_of, token_source
 from pal_components.link.graph import ApplicationSecrets
-from pal_components.link.principal import CredentialKind, Principal
+from pal_components.link.principal import DEFAULT_AUDIENCE, CredentialKind, Principal
 from pal_components.link.waiting import Waiting
 
 EPHEMERAL_LIFE = timedelta(minutes=10)
