@@ -79,7 +79,7 @@ def main() -> None:
         opts = pulumi.ResourceOptions(
             providers=[
                 azuread.Provider("customer", tenant_id=tenant_id),
-                azure_native.Provider("customer", tenant_id=tenant_id),
+                azure_native.Provider("customer", tenant_id=tenant_id, subscription_id=_subscription(inputs)),
             ]
         )
     try:
@@ -91,6 +91,12 @@ def main() -> None:
     pulumi.export("objectId", access.object_id)
     pulumi.export("linkOrigin", access.origin)
     pulumi.export("attestation", access.attestation)
+
+
+def _subscription(inputs: dict[str, Any]) -> str | None:
+    """Return the subscription of the first scope that has one: azure-native does not start without any."""
+    found = (re.match(r"/subscriptions/([0-9a-f-]{36})", str(scope).lower()) for scope in inputs.get("scopes", ()))
+    return next((match[1] for match in found if match), None)
 
 
 def _config_key(property_path: str) -> str:

@@ -52,8 +52,11 @@ def test_the_built_in_world_has_what_the_guide_says(state: State) -> None:
     ]
     everything = world.show(state, seeded=True)
     assert [row["roleName"] for row in everything["roleAssignments"]] == 2 * ["Role Based Access Control Administrator"]
-    assert len(everything["servicePrincipals"]) == 3
-    assert [row["appId"] for row in everything["applications"]] == ["d0000000-0000-4000-8000-00000000000d"]
+    assert len(everything["servicePrincipals"]) == 4
+    assert [row["appId"] for row in everything["applications"]] == [
+        "d0000000-0000-4000-8000-00000000000d",
+        "e0000000-0000-4000-8000-00000000000e",
+    ]
     assert world.show(state) == {"links": [], "servicePrincipals": [], "applications": [], "roleAssignments": []}
 
 

@@ -379,7 +379,7 @@ class RoleAssignment(_ArmResource):
     def _path_inputs(self, resource_id: str) -> Properties:
         match = _ROLE_ASSIGNMENT_ID.fullmatch(resource_id)
         if not match:
-            raise ProviderError(f"{resource_id!r} is no id of a role assignment")
+            raise ProviderError(f"{resource_id!r} is no role assignment id")
         return {"scope": match[1] or "/", "roleAssignmentName": match[2]}
 
     @override

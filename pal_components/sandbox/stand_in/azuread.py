@@ -191,7 +191,7 @@ class AzureAD(Provider):
                 raise ProviderError(f"{what} with object ID {value!r} was not found")
             return found
         condition = filters[given[0]].format(value.replace("'", "''"))
-        hits = self.graph.list(f"listing {collection}", f"/v1.0/{collection}", **{"$filter": condition})
+        hits = self.graph.list_all(f"listing {collection}", f"/v1.0/{collection}", **{"$filter": condition})
         if len(hits) != 1:
             number = "no" if not hits else "more than one"
             raise ProviderError(f"looking up {what}: found {number} {what} matching filter: {condition}")
@@ -224,6 +224,10 @@ def _credential(settings: Settings) -> ClientSecret:
             f"and {', '.join(missing)} is not set"
         )
     return credential
+
+
+class _VanishedError(ProviderError):
+    """An object that was just created cannot be read: the real plugin then leaves it out of the state."""
 
 
 class _GraphResource(Resource):
@@ -270,9 +274,7 @@ class _DirectoryObject(_GraphResource):
     def _object_id(self, resource_id: str) -> str:
         match = re.fullmatch(rf"/{self.collection}/([0-9a-fA-F-]{{36}})", resource_id)
         if not match:
-            raise ProviderError(
-                f"{resource_id!r} is no id of a {self.what}; one looks like /{self.collection}/<object id>"
-            )
+            raise ProviderError(f"{resource_id!r} is no {self.what} id; one looks like /{self.collection}/<object id>")
         return match[1]
 
     def describe(self, found: Properties, *, with_owners: bool = True) -> Properties:
@@ -286,12 +288,14 @@ class _DirectoryObject(_GraphResource):
         return None if found is None else self._state(self.describe(found) | rules.kept(self._schema, olds), old_inputs)
 
     def _read_back(self, object_id: str, inputs: Properties) -> Properties:
-        found = self._graph.get(f"retrieving {self.what} {object_id}", self._path(object_id))
+        found = self._graph.find(f"retrieving {self.what} {object_id}", self._path(object_id))
+        if found is None:
+            raise _VanishedError(f"{self.what} {object_id} was written, but is not found: expected non-nil state")
         return self.describe(found) | rules.kept(self._schema, inputs)
 
     def _owners(self, object_id: str) -> list[str]:
         path = f"{self._path(object_id)}/owners"
-        return [owner["id"] for owner in self._graph.list(f"retrieving owners of {self.what} {object_id}", path)]
+        return [owner["id"] for owner in self._graph.list_all(f"retrieving owners of {self.what} {object_id}", path)]
 
     def _create(self, body: Properties, owners: list[str], post: Callable[[Properties], Properties]) -> Properties:
         """Create the object with the caller as an owner, and further owners beyond the first twenty afterwards."""
@@ -416,6 +420,8 @@ class Application(_DirectoryObject):
                 self._patch(object_id, {"api": body["api"] | {"acceptMappedClaims": True}})
             self._settle_owners(object_id, owners)
             return f"/applications/{object_id}", self._read_back(object_id, inputs)
+        except _VanishedError:
+            raise
         except ProviderError as error:
             known = {"objectId": object_id, "clientId": created.get("appId", "")}
             raise PartlyCreatedError(str(error), f"/applications/{object_id}", inputs | known) from error
@@ -506,7 +512,7 @@ class Application(_DirectoryObject):
         if not inputs.get("preventDuplicateNames") or rules.unknown(name):
             return
         condition = f"displayName eq '{name}'"
-        for found in self._graph.list("listing applications", "/v1.0/applications", **{"$filter": condition}):
+        for found in self._graph.list_all("listing applications", "/v1.0/applications", **{"$filter": condition}):
             if found.get("displayName") == name and found["id"] != object_id:
                 raise ProviderError(
                     f"an existing application with name {name!r} (ID: {found['id']}) was found and "
@@ -537,7 +543,7 @@ class ServicePrincipal(_DirectoryObject):
     def create(self, inputs: Properties) -> tuple[str, Properties]:
         graph = self._graph
         condition = f"appId eq '{inputs['clientId']}'"
-        found = graph.list("listing service principals", "/v1.0/servicePrincipals", **{"$filter": condition})
+        found = graph.list_all("listing service principals", "/v1.0/servicePrincipals", **{"$filter": condition})
         if len(found) > 1:
             raise ProviderError(f"found multiple service principals matching filter: {condition}")
         if found:
@@ -566,6 +572,8 @@ class ServicePrincipal(_DirectoryObject):
             graph.send(f"updating service principal {object_id}", "PATCH", self._path(object_id), patch)
             self._settle_owners(object_id, owners)
             return f"/servicePrincipals/{object_id}", self._read_back(object_id, inputs)
+        except _VanishedError:
+            raise
         except ProviderError as error:
             known = {"objectId": object_id}
             raise PartlyCreatedError(str(error), f"/servicePrincipals/{object_id}", inputs | known) from error
@@ -641,7 +649,7 @@ class _Credential(_GraphResource):
         object_id, kind, key_id = [*resource_id.split("/"), "", ""][:3]
         if kind != self.kind or not key_id:
             raise ProviderError(
-                f"{resource_id!r} is no id of a {self.token}; one looks like <object id>/{self.kind}/<id>"
+                f"{resource_id!r} is no id of {self.token}; one looks like <object id>/{self.kind}/<id>"
             )
         return object_id, key_id
 

@@ -253,7 +253,7 @@ class Api:
                 return None
             raise
 
-    def list(self, doing: str, path: str, **params: str) -> "list[dict[str, Any]]":
+    def list_all(self, doing: str, path: str, **params: str) -> list[dict[str, Any]]:
         """Return the objects of a collection, page after page."""
         page = self.get(doing, path, **params)
         items: list[dict[str, Any]] = list(page.get("value") or [])

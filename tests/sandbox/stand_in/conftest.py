@@ -153,9 +153,19 @@ def azure_native(module_sandbox: Sandbox) -> Iterator[Plugin]:
     yield from _running("azure_native", module_sandbox)
 
 
+@pytest.fixture
+def unconfigured_azuread() -> Iterator[Plugin]:
+    """The azuread stand-in, not configured."""
+    yield from _started(Plugin("azuread", {}))
+
+
 def _running(module: str, sandbox: Sandbox) -> Iterator[Plugin]:
     plugin = Plugin(module, sandbox.environment())
     plugin.configure()
+    yield from _started(plugin)
+
+
+def _started(plugin: Plugin) -> Iterator[Plugin]:
     yield plugin
     assert plugin.stop() == "", "whatever a plugin writes to stderr appears in the user's terminal"
 

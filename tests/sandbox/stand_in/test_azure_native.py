@@ -146,7 +146,7 @@ class TestRoleAssignment:
                 "azureApiVersion": "2022-04-01",
             },
         )
-        with pytest.raises(azure_native.Refused, match="is no id of a role assignment"):
+        with pytest.raises(azure_native.Refused, match="is no role assignment id"):
             azure_native.read(ROLE_ASSIGNMENT, PRODUCTION, {}, {})
 
     @pytest.mark.parametrize(

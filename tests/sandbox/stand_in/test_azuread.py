@@ -2,14 +2,14 @@
 
 import base64
 import datetime
-import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from google.protobuf import struct_pb2
+from google.protobuf import empty_pb2, struct_pb2
 
 APPLICATION = "azuread:index/application:Application"
 SERVICE_PRINCIPAL = "azuread:index/servicePrincipal:ServicePrincipal"
@@ -127,7 +127,7 @@ class TestApplication:
         """An application is imported by its id, and its inputs with it."""
         resource_id, outputs = application
         assert azuread.read(APPLICATION, resource_id, {}, {}) == (outputs, {"displayName": "an app", "owners": [me]})
-        with pytest.raises(azuread.Refused, match="is no id of a application; one looks like /applications/"):
+        with pytest.raises(azuread.Refused, match="is no application id; one looks like /applications/"):
             azuread.read(APPLICATION, outputs["objectId"], {}, {})
 
     def test_the_creator_does_not_stay_owner(self, azuread: Any, directory: Any) -> None:
@@ -352,13 +352,11 @@ class TestCertificate:
             APPLICATION_CERTIFICATE,
             {"applicationId": application[0], "type": "AsymmetricX509Cert", "value": pem},
         )
-        threads = [
-            threading.Thread(target=azuread.raw_create, args=(APPLICATION_CERTIFICATE, inputs)) for _ in range(4)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(4) as pool:
+            made = [pool.submit(azuread.raw_create, APPLICATION_CERTIFICATE, inputs) for _ in range(4)]
+            wait(made, timeout=20)
+            if any(not one.done() for one in made):
+                azuread.call("Cancel", empty_pb2.Empty())
         assert len(directory.graph("GET", application[0]).json()["keyCredentials"]) == 4
 
     def test_an_application_that_is_gone_fails_the_refresh(

@@ -115,6 +115,72 @@ def test_what_was_half_created_is_kept(
     assert caught.value.outputs.items() >= (inputs | {"objectId": made["id"]}).items()
 
 
+def test_the_engine_is_told_what_was_half_created(service: Any, unconfigured_azuread: Any) -> None:
+    """The gRPC answer to that failure carries id and outputs, which is how the engine keeps them in the state."""
+    service.answer("POST", "/v1.0/applications", 201, APPLICATION)
+    service.answer("PATCH", "/v1.0/applications/app", 403, {"error": {"code": "Denied", "message": "No."}})
+    plugin = unconfigured_azuread
+    plugin.configure(**service.settings())
+    with pytest.raises(plugin.Refused, match=r"403 Forbidden\) with error: Denied: No\.$") as caught:
+        plugin.create("azuread:index/application:Application", {"displayName": "a"})
+    assert caught.value.existing.id == "/applications/app"
+    assert caught.value.existing.properties["objectId"] == "app"
+    assert list(caught.value.existing.reasons) == [str(caught.value)]
+
+
+def test_mapped_claims_wait_for_the_application(azuread: AzureAD, service: Any) -> None:
+    """They cannot be set in the creation by an identity that may only write what it owns."""
+    lay_out_application(service)
+    service.answer("PATCH", "/v1.0/applications/app", 204)
+    resource, inputs = application(azuread)
+    resource.create(inputs | {"api": {"mappedClaimsEnabled": True}})
+    assert "acceptMappedClaims" not in service.requests[2][2]["api"]
+    assert service.requests[5][2]["api"]["acceptMappedClaims"] is True
+
+
+def test_roles_are_disabled_before_they_go(azuread: AzureAD, service: Any) -> None:
+    """Graph refuses to change or remove a role that is enabled: so it is disabled first, and the others are left."""
+    stays, goes = (
+        {"id": i * 8 + "-0000-0000-0000-000000000000", "allowedMemberTypes": ["User"], "description": i}
+        | {"displayName": i, "isEnabled": True, "value": i}
+        for i in "12"
+    )
+    object_id = "0" * 36
+    path = f"/v1.0/applications/{object_id}"
+    service.answer("GET", path, 200, APPLICATION | {"id": object_id, "appRoles": [stays, goes]})
+    service.answer("GET", path.replace("v1.0", "beta"), 200, {})
+    service.answer("GET", f"{path}/owners", 200, {"value": []})
+    service.answer("PATCH", path, 204)
+    resource, inputs = application(azuread)
+    olds = resource.read(f"/applications/{object_id}", {}, {})
+    assert olds is not None
+    news = inputs | {"appRoles": olds.outputs["appRoles"][:1]}
+    resource.update(f"/applications/{object_id}", olds.outputs, news)
+    patches = [body for method, _, body in service.requests if method == "PATCH"]
+    assert patches[0] == {"appRoles": [stays, goes | {"isEnabled": False}]}
+    assert [role["id"] for role in patches[1]["appRoles"]] == [stays["id"]]
+
+
+def test_an_assignment_that_is_gone_is_deleted(azure_native: AzureNative, service: Any) -> None:
+    """404 is as good as 204."""
+    resource_id = "/subscriptions/s/providers/Microsoft.Authorization/roleAssignments/n"
+    service.answer("DELETE", f"/v1.0/arm{resource_id}", 404, {"error": {"code": "SubscriptionNotFound"}})
+    azure_native.resource("azure-native:authorization:RoleAssignment").delete(resource_id, {})
+    assert service.seen("DELETE") == [f"/v1.0/arm{resource_id}"]
+
+
+def test_what_cannot_be_read_after_its_creation_is_lost(azuread: AzureAD, service: Any) -> None:
+    """The real plugin takes that 404 for "gone" and keeps nothing: the message says what was made."""
+    service.answer("POST", "/v1.0/applications", 201, APPLICATION)
+    service.answer("PATCH", "/v1.0/applications/app", 204)
+    service.answer("DELETE", "/v1.0/applications/app/owners/caller/$ref", 204)
+    service.answer("GET", "/v1.0/applications/app", 404, {})
+    resource, inputs = application(azuread)
+    with pytest.raises(ProviderError, match="application app was written, but is not found") as caught:
+        resource.create(inputs)
+    assert not isinstance(caught.value, PartlyCreatedError)
+
+
 def test_a_principal_waits_for_its_application(azuread: AzureAD, service: Any) -> None:
     """Right after the application's creation the service may not know it yet, and says so in two ways."""
     service.answer("GET", "/v1.0/servicePrincipals", 200, {"value": []})
