@@ -16,7 +16,9 @@ import pytest
 from pal_components.sandbox.server import Sandbox
 
 ROOT = Path(__file__).parents[2]
-_COUNT = re.compile(r"^ +(?:[+~-]+ ?)?(\d+) (created|updated|replaced|deleted|unchanged|errored|to \w+)\b", re.MULTILINE)
+_COUNT = re.compile(
+    r"^ +(?:[+~-]+ ?)?(\d+) (created|updated|replaced|deleted|unchanged|errored|to \w+)\b", re.MULTILINE
+)
 
 
 @dataclass
