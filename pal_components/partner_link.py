@@ -110,15 +110,19 @@ class PartnerLinkProvider(ResourceProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Tell a change of principal, which replaces, from all others, which do not."""
-        replaces = [
-            name
+        differs = {
+            name: news.get(name) not in (None, olds["declared"].get(name), olds.get(name))
             for name in ("tenant_id", "object_id")
-            if news.get(name) not in (None, olds["declared"].get(name), olds.get(name))
-        ]
+        }
+        # An object is in one tenant only: the same object under another tenant is the tenant's other name.
+        same_object = news.get("object_id") is not None and not differs["object_id"]
+        replaces = [name for name, other in differs.items() if other and not (name == "tenant_id" and same_object)]
         # Without an object id only the application tells whose link it is.
         if news.get("object_id") is None and _client_id(news) != _client_id(olds):
             replaces.append("credential")
-        changes = bool(replaces) or _needs_call(olds, news) or _settings(olds) != _settings(news)
+        changes = (
+            any(differs.values()) or bool(replaces) or _needs_call(olds, news) or _settings(olds) != _settings(news)
+        )
         # The other order would take the new link away again where both are the same principal under other names.
         return DiffResult(changes=changes, replaces=replaces, delete_before_replace=bool(replaces))
 

@@ -165,15 +165,30 @@ def test_other_inputs_change_without_a_call(plugin: Plugin, directory: Any, sand
     assert len(sandbox.journal()) == before
 
 
+def test_an_input_that_is_taken_away(plugin: Plugin, directory: Any) -> None:
+    """What the program does not say any more does not stay in the state."""
+    wanted = inputs(directory.principal(), deployer_environment="CONTOSO_", max_wait=60)
+    outputs = {**wanted, "declared": {name: wanted[name] for name in ("partner_id", "tenant_id", "object_id")}}
+    outputs |= {"state": "Active", "origin": "created", "version": 1}
+    less = {name: value for name, value in wanted.items() if name not in ("deployer_environment", "max_wait")}
+    assert plugin.diff("t/o", outputs, less) == (True, [])
+    updated = plugin.update("t/o", outputs, less)
+    assert "deployer_environment" not in updated
+    assert plugin.diff("t/o", updated, less) == (False, [])
+
+
 def test_another_principal_replaces(plugin: Plugin, directory: Any) -> None:
     """Tenant and object id are the link's identity; without an object id the application is."""
     wanted = inputs(directory.principal(CredentialKind.GIVEN))
     id_, outputs = plugin.create(wanted)
     other = "f0000000-0000-4000-8000-000000000002"
-    assert plugin.diff(id_, outputs, wanted | {"tenant_id": other}) == (True, ["tenant_id"])
     assert plugin.diff(id_, outputs, wanted | {"object_id": other}) == (True, ["object_id"])
+    both = {"tenant_id": other, "object_id": other}
+    assert plugin.diff(id_, outputs, wanted | both) == (True, ["tenant_id", "object_id"])
+    assert plugin.diff(id_, outputs, wanted | {"tenant_id": "contoso.onmicrosoft.com"}) == (True, [])
     anonymous = {name: value for name, value in wanted.items() if name != "object_id"}
     assert plugin.diff(id_, outputs, anonymous) == (False, [])
+    assert plugin.diff(id_, outputs, anonymous | {"tenant_id": other}) == (True, ["tenant_id"])
     renamed = {**wanted["credential"], "client_id": other}
     assert plugin.diff(id_, outputs, anonymous | {"credential": renamed}) == (True, ["credential"])
 

@@ -23,10 +23,10 @@ from pal_components.link.errors import (
     TenantNotFound,
     UnreadableAnswer,
 )
+from pal_components.link.identity import TRANSIENT_STATUS
 from pal_components.link.principal import Principal
 
 _CODE = re.compile(r"AADSTS(\d{5,7})")
-_TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
@@ -78,25 +78,23 @@ def explain_sign_in(error: AzureError, principal: Principal | None) -> LinkError
     What was made moments ago is fresh: not being known everywhere yet is then the likely reason, and waiting helps.
     """
     who = str(principal or "the deploying identity")
+    if isinstance(error, (ServiceRequestError, ServiceResponseError)):
+        return _network(error, f"{who} cannot sign in")
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    if status in TRANSIENT_STATUS:
+        return ServiceUnavailable(
+            f"{who} cannot sign in: the sign-in service answers {status}", retry_after=_retry_after(response)
+        )
     text = str(error.message or error)
     match = _CODE.search(text) or _CODE.search(_causes(error))
     if match is None:
-        if isinstance(error, (ServiceRequestError, ServiceResponseError)):
-            return _network(error, f"{who} cannot sign in")
-        response = getattr(error, "response", None)
-        status = getattr(response, "status_code", None)
-        if status in _TRANSIENT_STATUS:
-            return ServiceUnavailable(
-                f"{who} cannot sign in: the sign-in service answers {status}",
-                retry_after=_retry_after(response),
-            )
         return SignInFailed(f"{who} cannot sign in: {_first_sentences(text)}")
     code = f"AADSTS{match[1]}"
     known = _SIGN_IN_CODES.get(match[1])
     if known is None:
-        return SignInFailed(
-            f"{who} cannot sign in ({code}): {_first_sentences(text[match.end() :].lstrip(': '))}", code
-        )
+        rest = _first_sentences(match.string[match.end() :].lstrip(": "))
+        return SignInFailed(f"{who} cannot sign in ({code}): {rest}", code)
     transient = principal is not None and (
         (known.settles == "principal" and principal.fresh)
         or (known.settles == "credential" and principal.fresh_credential)
@@ -115,7 +113,7 @@ def explain_answer(error: AzureError, what: str, *, fresh: bool = False) -> Link
     status = error.status_code
     code, message = wire_error(error)
     said = f"{status}" + (f" {code}" if code else "") + (f": {message}" if message else "")
-    if status in _TRANSIENT_STATUS:
+    if status in TRANSIENT_STATUS:
         return ServiceUnavailable(f"{what}: the service answers {said}", retry_after=_retry_after(error.response))
     # A principal that was made moments ago is not known to every replica: it may sign in and still be a stranger here.
     return ServiceRefused(f"{what}: the service answers {said}", transient=fresh and status == 401)

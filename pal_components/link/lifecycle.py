@@ -141,20 +141,26 @@ def remove(operation: Operation, managed: str) -> str | None:
 
 
 def _remove(operation: Operation, managed: str) -> str | None:
+    asked = False
     with _session(operation) as (_, _, service):
-        current = service.get()
-        action = decide(current, None, managed=managed)
-        if isinstance(current, Unreadable):
-            raise UnreadableAnswer(f"{current.reason}. Nothing was removed")
-        if current is None or action is Action.NOTHING:
-            return f"{operation.principal} was not linked any more"
-        if action is Action.LEAVE:
-            return (
-                f"warning: {operation.principal} is linked to partner ID {current.partner_id} by now, "
-                f"not to {managed}: that link is left alone"
-            )
-        service.delete(managed)
-        return None
+        for _ in range(_ROUNDS):
+            current = service.get()
+            action = decide(current, None, managed=managed)
+            if isinstance(current, Unreadable):
+                raise UnreadableAnswer(f"{current.reason}. Nothing was removed")
+            if current is None or action is Action.NOTHING:
+                return None if asked else f"{operation.principal} was not linked any more"
+            if action is Action.LEAVE:
+                return (
+                    f"warning: {operation.principal} is linked to partner ID {current.partner_id} by now, "
+                    f"not to {managed}: that link is left alone"
+                )
+            if service.delete(managed):
+                return None
+            asked = True
+    raise UnreadableAnswer(
+        f"the answers to removing the link of {operation.principal} are not the service's, and the link is still there"
+    )
 
 
 @contextmanager

@@ -83,16 +83,17 @@ class LinkService(AbstractContextManager["LinkService"]):
             lambda error: _refusal(error, partner_id),
         )
 
-    def delete(self, partner_id: str) -> None:
-        """Remove the caller's link. Nothing to remove is success, as the service has it."""
+    def delete(self, partner_id: str) -> bool:
+        """Remove the caller's link. Nothing to remove is success, as the service has it.
+
+        Returns whether the answer is the service's, which is empty: a proxy's page removes nothing.
+        """
+        what = f"removing the link to {partner_id}"
         try:
-            self._send(
-                f"removing the link to {partner_id}",
-                lambda: self._client.partner.delete(partner_id),
-                _nothing_linked,
-            )
+            body = self._send(what, lambda: self._client.partner.delete(partner_id, cls=_content), _nothing_linked)
         except NothingLinkedError:
-            return
+            return True
+        return not body
 
     def _link(self, what: str, call: _Call, special: _Special) -> Link:
         return _parse(self._send(what, call, special), what)
@@ -136,6 +137,10 @@ def _refusal(error: HttpResponseError, partner_id: str) -> Exception | None:
 def _body(response: Any, _model: Any, _headers: Any) -> Any:
     """Take the JSON as it came: the model would cut the seventh digit of the times."""
     return response.http_response.json()
+
+
+def _content(response: Any, _model: Any, _headers: Any) -> bytes:
+    return bytes(response.http_response.body())
 
 
 def _parse(body: Any, what: str) -> Link:

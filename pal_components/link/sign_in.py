@@ -13,11 +13,12 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError
 
 from pal_components.link.cloud import Cloud
-from pal_components.link.deployer import deploying_credential, identity_options
+from pal_components.link.deployer import deploying_credential
 from pal_components.link.errors import ApplicationGone, FederationMismatch, LinkError, SignInFailed, WrongPrincipal
 from pal_components.link.explain import explain_sign_in
 from pal_components.link.federation import TokenSource, claims_of, token_source
 from pal_components.link.graph import ApplicationSecrets
+from pal_components.link.identity import identity
 from pal_components.link.principal import DEFAULT_AUDIENCE, CredentialKind, Principal
 from pal_components.link.waiting import Waiting
 
@@ -69,17 +70,16 @@ def _own_credential(principal: Principal, cloud: Cloud) -> TokenCredential:
 
     if not principal.client_id:
         raise SignInFailed(f"{principal} cannot sign in: credential.client_id is missing")
-    who, options = (principal.tenant_id, principal.client_id), identity_options(cloud)
-    if principal.client_secret:
-        return ClientSecretCredential(*who, principal.client_secret, **options)
+    who, secret = (principal.tenant_id, principal.client_id), principal.client_secret
+    if secret:
+        return identity(cloud, lambda options: ClientSecretCredential(*who, secret, **options))
     if not principal.certificate:
         raise SignInFailed(f"{principal} cannot sign in: it has neither client_secret nor certificate")
     try:
-        return CertificateCredential(
-            *who,
-            certificate_data=certificate_bytes(principal.certificate),
-            password=principal.certificate_password,
-            **options,
+        content, password = certificate_bytes(principal.certificate), principal.certificate_password
+        return identity(
+            cloud,
+            lambda options: CertificateCredential(*who, certificate_data=content, password=password, **options),
         )
     except (ValueError, TypeError) as error:
         raise SignInFailed(
@@ -107,7 +107,8 @@ def _federated(principal: Principal, source: TokenSource, cloud: Cloud, waiting:
         presented.update(claims_of(token))
         return token
 
-    credential = ClientAssertionCredential(principal.tenant_id, principal.client_id, present, **identity_options(cloud))
+    who = (principal.tenant_id, principal.client_id)
+    credential = identity(cloud, lambda options: ClientAssertionCredential(*who, present, **options))
     try:
         return _verified(principal, credential, cloud, waiting)
     except FederationMismatch as error:
