@@ -132,8 +132,8 @@ class PartnerLinkProvider(ResourceProvider):
 
         with _reported():
             made = establish(_operation(props, made_now=True), props["partner_id"], OnConflict(props["on_conflict"]))
-        if made.origin is not Origin.CREATED:
-            _tell(f"the link of {made.link.tenant_id}/{made.link.object_id} was there already: {made.origin}")
+        if made.origin in (Origin.ADOPTED, Origin.SWITCHED):
+            _tell(f"the link of {made.link.tenant_id}/{made.link.object_id} was there already: {made.origin.value}")
         outputs = _inputs(props) | _shown(made.link)
         outputs |= {"origin": made.origin, "cloud": made.cloud, "declared": _declared(props)}
         return CreateResult(f"{made.link.tenant_id}/{made.link.object_id}", outputs)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -67,12 +68,19 @@ def plain(values: struct_pb2.Struct) -> dict[str, Any]:
 
 
 @pytest.fixture
-def plugin(sandbox: Sandbox) -> Iterator[Plugin]:
+def told(tmp_path: Path) -> "Told":
+    """What the plugin tells the person at the terminal."""
+    return Told(tmp_path / "told")
+
+
+@pytest.fixture
+def plugin(sandbox: Sandbox, tmp_path: Path) -> Iterator[Plugin]:
     """The plugin, started with the sandbox's environment."""
+    told = (tmp_path / "told").open("wb")
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "pulumi.dynamic", "127.0.0.1:1"],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=told,
         text=True,
         env={**os.environ},
     )
@@ -83,6 +91,7 @@ def plugin(sandbox: Sandbox) -> Iterator[Plugin]:
         process.kill()
         process.wait()
         process.stdout.close()
+        told.close()
 
 
 def inputs(principal: Any, **changes: Any) -> dict[str, Any]:
@@ -318,3 +327,104 @@ def test_diff_survives_anything(news: dict[str, Any]) -> None:
     }
     result = PartnerLinkProvider().diff("t/o", olds, news)
     assert result.changes or not result.replaces
+
+
+class Told:
+    """Lines that the plugin showed beside the stack."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def text(self) -> str:
+        return self._path.read_text(encoding="utf-8")
+
+
+def test_a_link_that_cannot_be_seen_is_kept(plugin: Plugin, directory: Any, told: Told) -> None:
+    """Refresh with a credential that fails keeps the state, marks it as not verified, and the plan stays empty."""
+    principal = directory.principal(CredentialKind.SECRET)
+    wanted = inputs(principal)
+    id_, outputs = plugin.create(wanted)
+    broken = {**outputs, "credential": {**wanted["credential"], "client_secret": "rotated-elsewhere"}}
+    same, found = plugin.read(id_, broken)
+    assert same == id_
+    assert found == broken | {"verified": False}
+    assert "could not be verified and is kept as it was" in told.text()
+    assert "AADSTS7000215" in told.text()
+    assert "rotated-elsewhere" not in told.text()
+    assert plugin.diff(id_, found, wanted | {"credential": broken["credential"]}) == (False, [])
+    assert plugin.read(id_, {**found, "credential": wanted["credential"]})[1]["verified"] is True
+
+
+def test_drift_in_words(plugin: Plugin, directory: Any, told: Told, sandbox: Sandbox) -> None:
+    """Unlinked, linked again, switched, not active: each is told with both values."""
+    principal = directory.principal()
+    wanted = inputs(principal)
+    id_, outputs = plugin.create(wanted)
+
+    plugin.delete(id_, outputs)
+    assert plugin.read(id_, outputs) == ("", {})
+    assert f"to partner ID {OURS} is gone: the next up makes it again" in told.text()
+
+    plugin.create(wanted)
+    _, found = plugin.read(id_, outputs)
+    assert found["version"] == 3
+    assert "is at version 3, not 1: it was removed and made again, or switched away and back" in told.text()
+    assert plugin.diff(id_, found, wanted) == (False, [])
+
+    sandbox.set_link_state(principal.tenant_id, principal.object_id, "Suspended")
+    _, found = plugin.read(id_, found)
+    assert found["state"] == "Suspended"
+    assert "is Suspended, not Active" in told.text()
+    assert plugin.diff(id_, found, wanted) == (True, [])
+    sandbox.set_link_state(principal.tenant_id, principal.object_id, "Active")
+
+
+def test_removal_that_is_blocked(plugin: Plugin, directory: Any, told: Told) -> None:
+    """A given principal whose secret is gone: the commands to finish, or a warning where best effort is enough."""
+    principal = directory.principal(CredentialKind.GIVEN)
+    wanted = inputs(principal)
+    del wanted["credential"]["application_id"]
+    id_, outputs = plugin.create(wanted)
+    broken = {**outputs, "credential": {**wanted["credential"], "client_secret": "expired"}}
+    with pytest.raises(grpc.RpcError) as raised:
+        plugin.delete(id_, broken)
+    details = raised.value.details()
+    assert details.startswith("pal_components.RemovalBlocked: the link of the service principal of application")
+    assert f"az managementpartner delete --partner-id {OURS}" in details
+    assert f"--username {principal.client_id}" in details
+    assert "Traceback" not in details
+    plugin.delete(id_, broken | {"removal": "best_effort"})
+    assert "removal is 'best_effort', so this is left to you" in told.text()
+    assert directory.links()[principal.object_id] == OURS
+    plugin.delete(id_, outputs)
+
+
+def test_removal_without_the_principals_own_credential(plugin: Plugin, directory: Any, told: Told) -> None:
+    """Where the deploying identity may add a secret, an ephemeral one stands in for one that is gone."""
+    principal = directory.principal(CredentialKind.SECRET)
+    wanted = inputs(principal)
+    id_, outputs = plugin.create(wanted)
+    plugin.delete(id_, {**outputs, "credential": {**wanted["credential"], "client_secret": "expired"}})
+    assert principal.object_id not in directory.links()
+    assert "removing the link with an ephemeral secret instead" in told.text()
+    assert directory.passwords(principal) == 1
+
+
+def test_another_cloud_is_not_a_link_that_is_gone(plugin: Plugin, directory: Any, told: Told) -> None:
+    """Where the environment names another cloud, nothing is read, removed or forgotten."""
+    principal = directory.principal()
+    id_, outputs = plugin.create(inputs(principal))
+    elsewhere = outputs | {"cloud": "usgovernment"}
+    with pytest.raises(grpc.RpcError, match="was made in the cloud 'usgovernment'"):
+        plugin.delete(id_, elsewhere)
+    assert plugin.read(id_, elsewhere)[1]["verified"] is False
+    assert directory.links()[principal.object_id] == OURS
+
+
+def test_an_adopted_link_says_so(plugin: Plugin, directory: Any, told: Told) -> None:
+    """Adopting is said, in the outputs and beside the stack."""
+    wanted = inputs(directory.principal())
+    plugin.create(wanted)
+    _, outputs = plugin.create(wanted)
+    assert outputs["origin"] == "adopted"
+    assert "was there already: adopted" in told.text()

@@ -8,15 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
+from pal_components.cli import misbehaviour
 from pal_components.cli.failure import CommandError
+from pal_components.cli.verb import server_module, verb
 
 _STAND_INS = {"pulumi-resource-azuread": "azuread", "pulumi-resource-azure-native": "azure_native"}
 _NOT_FOUND = 127
@@ -33,7 +33,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     verbs = sandbox.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    run = _verb(
+    run = verb(
         verbs,
         "run",
         _run,
@@ -44,7 +44,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "examples:\n"
         "  pal sandbox run -- pulumi up --yes\n"
         "  pal sandbox run --providers path -- pulumi up    (the real provider plugins, from PATH)\n"
-        "  pal sandbox run -- python my_script.py",
+        "  pal sandbox run -- python my_script.py\n"
+        "  pal sandbox run --issuer github=repo:contoso/infra:ref:refs/heads/main -- pulumi up",
     )
     run.usage = "pal sandbox run [options] -- COMMAND..."
     _add_world_options(run)
@@ -57,7 +58,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run, with its arguments")
 
-    show = _verb(
+    show = verb(
         verbs,
         "show",
         _show,
@@ -68,7 +69,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     show.add_argument("--json", action="store_true", help="as JSON: links, servicePrincipals, applications, ...")
 
-    serve = _verb(
+    serve = verb(
         verbs,
         "serve",
         _serve,
@@ -78,7 +79,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     _add_world_options(serve)
 
-    journal = _verb(
+    journal = verb(
         verbs,
         "journal",
         _journal,
@@ -89,24 +90,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     journal.add_argument("--json", action="store_true", help="as JSON")
 
-
-def _verb(verbs: Any, name: str, run: Any, short: str, long: str, examples: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        name,
-        help=short,
-        description=textwrap.fill(long, 78),
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    parser.add_argument(
-        "--state",
-        type=Path,
-        default=Path(".sandbox"),
-        metavar="DIR",
-        help="directory that holds the sandbox's world (default: .sandbox here)",
-    )
-    return parser
+    misbehaviour.add_to(verbs)
 
 
 def _add_world_options(parser: argparse.ArgumentParser) -> None:
@@ -124,6 +108,13 @@ def _add_world_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="port on localhost (default: the one the state had before, else a free one)",
     )
+    parser.add_argument(
+        "--issuer",
+        type=_issuer,
+        metavar="NAME[=SUBJECT]",
+        help="also set what a job finds of an OpenID Connect issuer that the sandbox plays: github, azure-pipelines, "
+        "pulumi or kubernetes. PAL_SANDBOX_ISSUER and PAL_SANDBOX_SUBJECT say whom a federated credential has to trust",
+    )
 
 
 def _port(text: str) -> int:
@@ -132,23 +123,15 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _server() -> Any:
-    """Import and return the sandbox's server module, whose libraries come with an extra."""
-    try:
-        from pal_components.sandbox import server
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] == "pal_components":
-            raise
-        raise CommandError(
-            f"the sandbox needs libraries that are not installed ({error.name}): pip install 'pal-components[sandbox]'"
-        ) from None
-    return server
+def _issuer(text: str) -> tuple[str, str | None]:
+    name, _, subject = text.partition("=")
+    return name, subject or None
 
 
 @contextmanager
 def _world(arguments: argparse.Namespace) -> Iterator[tuple[str, dict[str, str]]]:
     """Have a sandbox serve the state directory, by this process or another; give its URL and its variables."""
-    server = _server()
+    server = server_module()
     state_dir = arguments.state.absolute()
     with ExitStack() as stack:
         try:
@@ -156,12 +139,14 @@ def _world(arguments: argparse.Namespace) -> Iterator[tuple[str, dict[str, str]]
             if port is None:
                 sandbox = stack.enter_context(server.Sandbox(state_dir, arguments.world, arguments.port))
                 url, variables = sandbox.url, sandbox.environment()
+                if arguments.issuer is not None:
+                    variables |= sandbox.issuer_environment(*arguments.issuer)
             else:
                 if arguments.port not in (0, port):
                     raise CommandError(f"a sandbox serves {state_dir} already, on port {port}")
                 url, variables = (
                     f"https://localhost:{port}",
-                    server.served_environment(state_dir, arguments.world, port),
+                    server.served_environment(state_dir, arguments.world, port, arguments.issuer),
                 )
         except server.SandboxError as error:
             raise CommandError(str(error)) from None
@@ -183,7 +168,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _environment(arguments: argparse.Namespace, variables: Mapping[str, str]) -> dict[str, str]:
     """Return the command's variables: the caller's, without other ways to sign in, with the sandbox's."""
     state_dir = arguments.state.absolute()
-    foreign = _server().FOREIGN_SIGN_IN
+    foreign = server_module().FOREIGN_SIGN_IN
     environment = {name: value for name, value in os.environ.items() if name not in foreign}
     environment.update(variables)
     # The engine stands beside this Python, and Pulumi looks for a Python that has this library on PATH.
@@ -253,7 +238,7 @@ def _in_foreground() -> bool:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    server = _server()
+    server = server_module()
     state_dir = arguments.state.absolute()
     port = server.serving_port(state_dir)
     if port is not None:
@@ -272,7 +257,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    server = _server()
+    server = server_module()
     try:
         shown = server.shown(arguments.state)
     except server.SandboxError as error:
@@ -327,7 +312,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _journal(arguments: argparse.Namespace) -> int:
-    server = _server()
+    server = server_module()
     try:
         rows = server.requests_of(arguments.state)
     except server.SandboxError as error:
@@ -337,9 +322,10 @@ def _journal(arguments: argparse.Namespace) -> int:
         return 0
     for row in rows:
         query = f"?{row['query']}" if row["query"] else ""
+        fault = f"  ({row['fault']})" if row["fault"] else ""
         sys.stdout.write(
-            f"{row['n']:>5}  {row['time']}  {row['status']}  {row['method']:<6} {row['path']}{query}"
-            f"  {row['caller'] or '-'}\n"
+            f"{row['n']:>5}  {row['time']}  {row['status'] or '---'}  {row['method']:<6} {row['path']}{query}"
+            f"  {row['caller'] or '-'}{fault}\n"
         )
     return 0
 

@@ -96,9 +96,9 @@ class ResourceManager:
         """ARM has every path that no other service has."""
         return True
 
-    def failure(self, status: int, code: str, message: str) -> ServiceError:
+    def failure(self, status: int, code: str | None, message: str | None) -> ServiceError:
         """Return a refusal in ARM's form."""
-        return ArmError(status, code, message)
+        return ArmError.usual(status, code, message)
 
     def answer(self, call: Call) -> Answer:
         """Carry the request out."""

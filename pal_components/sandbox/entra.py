@@ -6,8 +6,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from pal_components.sandbox import directory
+from pal_components.sandbox import assertions, credentials, propagation
 from pal_components.sandbox.errors import ServiceError, SignInError
+from pal_components.sandbox.issuers import Issuers
 from pal_components.sandbox.state import State
 from pal_components.sandbox.tokens import LIFETIME, Tokens
 from pal_components.sandbox.wire import Answer, Call, Route, dispatch
@@ -28,7 +29,8 @@ _OWNED = re.compile(
 class Entra:
     """Sign-in by client credentials for every tenant of the world."""
 
-    def __init__(self, state: State, tokens: Tokens, url: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, state: State, tokens: Tokens, url: str, clock: Callable[[], datetime], issuers: Issuers) -> None:
+        self._assertions = assertions.Assertions(state, url, clock, issuers)
         self._state = state
         self._tokens = tokens
         self._url = url
@@ -54,11 +56,9 @@ class Entra:
             raise SignInError(90000, "invalid_request", "The sandbox's sign-in service does not serve this request.")
         return answer
 
-    def failure(self, status: int, code: str, message: str) -> ServiceError:
+    def failure(self, status: int, code: str | None, message: str | None) -> ServiceError:
         """Return a refusal in the form of the token endpoint."""
-        error = SignInError(90033, code, message)
-        error.status = status
-        return error
+        return SignInError.usual(status, code, message)
 
     def _metadata(self, call: Call) -> Answer:
         if call.query.get("api-version") != METADATA_VERSION:
@@ -87,7 +87,7 @@ class Entra:
         return Answer(
             content={
                 "token_endpoint": f"{base}/oauth2/v2.0/token",
-                "token_endpoint_auth_methods_supported": ["client_secret_post"],
+                "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
                 "jwks_uri": f"{base}/discovery/v2.0/keys",
                 "response_modes_supported": ["query", "fragment", "form_post"],
                 "subject_types_supported": ["pairwise"],
@@ -158,14 +158,18 @@ class Entra:
         principal, application = self._principal(tenant_row, _required(form, "client_id").lower())
         if not self._enabled(principal):
             raise SignInError(7000112, "unauthorized_client", f"Application '{application['app_id']}' is disabled.")
-        self._check_credential(form, principal, application)
-        return self._issue(principal, resource)
+        self._check_credential(form, tenant_row, principal, application)
+        return self._issue(principal, resource, by_assertion=bool(form.get("client_assertion")))
 
     def _principal(self, tenant: sqlite3.Row, client_id: str) -> tuple[sqlite3.Row, sqlite3.Row]:
         application = self._state.one("SELECT * FROM application WHERE app_id = ?", client_id)
         principal = self._state.one(
             "SELECT * FROM service_principal WHERE app_id = ? AND tenant_id = ?", client_id, tenant["id"]
         )
+        if principal is not None and propagation.unknown(
+            self._state, "principal at sign-in", principal["id"], self._clock()
+        ):
+            principal = None
         if application is not None and principal is not None:
             return principal, application
         if application is not None and application["tenant_id"] == tenant["id"]:
@@ -191,24 +195,29 @@ class Entra:
         )
         return row is not None and bool(row["enabled"])
 
-    def _check_credential(self, form: dict[str, str], principal: sqlite3.Row, application: sqlite3.Row) -> None:
-        """Accept the secret of the application, or of the principal itself, or raise."""
+    def _check_credential(
+        self, form: dict[str, str], tenant: sqlite3.Row, principal: sqlite3.Row, application: sqlite3.Row
+    ) -> None:
+        """Accept an assertion, or the secret of the application or of the principal itself, or raise."""
         app_id = application["app_id"]
-        if form.get("client_assertion"):
-            raise SignInError(
-                700027,
-                "invalid_client",
-                "The sandbox does not check client assertions yet: sign in with a client secret.",
-            )
+        if assertion := form.get("client_assertion"):
+            if _required(form, "client_assertion_type") != assertions.TYPE:
+                raise SignInError(
+                    9002313, "invalid_request", f"The client_assertion_type is not valid: it is {assertions.TYPE}."
+                )
+            self._assertions.check(assertion, tenant=tenant, principal=principal, application=application)
+            return
         if not form.get("client_secret"):
             raise SignInError(
                 7000216,
                 "invalid_client",
                 "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.",
             )
-        verdict = directory.accepts_secret(
+        verdict, key_id = credentials.accepts_secret(
             self._state, (application["id"], principal["id"]), form["client_secret"], self._clock()
         )
+        if verdict == "yes" and propagation.unknown(self._state, "secret", key_id, self._clock()):
+            verdict = "no"
         if verdict == "expired":
             raise SignInError(
                 7000222,
@@ -224,7 +233,7 @@ class Entra:
                 f"value, not the client secret ID, for a secret added to app '{app_id}'.",
             )
 
-    def _issue(self, principal: sqlite3.Row, resource: str) -> str:
+    def _issue(self, principal: sqlite3.Row, resource: str, *, by_assertion: bool) -> str:
         roles: list[str] = []
         if resource.rstrip("/") == f"{self._url}/graph":
             rows = self._state.all("SELECT permission FROM graph_permission WHERE principal_id = ?", principal["id"])
@@ -244,6 +253,7 @@ class Entra:
             app_id=principal["app_id"],
             audience=resource,
             roles=roles,
+            by_assertion=by_assertion,
         )
 
     def _tenant(self, call: Call, name: str, *, error: str) -> sqlite3.Row:

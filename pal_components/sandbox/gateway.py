@@ -1,5 +1,6 @@
 """One request from end to end: its service, its transaction, its journal row, its headers."""
 
+import asyncio
 import logging
 import re
 import uuid
@@ -12,11 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pal_components.sandbox import journal
+from pal_components.sandbox import faults, journal
 from pal_components.sandbox.arm import ResourceManager
 from pal_components.sandbox.entra import Entra
 from pal_components.sandbox.errors import ServiceError
+from pal_components.sandbox.faults import Fault
 from pal_components.sandbox.graph import Graph
+from pal_components.sandbox.issuers import Issuers
 from pal_components.sandbox.management_partner import ManagementPartner
 from pal_components.sandbox.state import State
 from pal_components.sandbox.tokens import Tokens
@@ -39,9 +42,11 @@ class Gateway:
         self._state = state
         self._clock = clock
         tokens = Tokens(state, url, clock)
+        issuers = Issuers(state, url, clock)
         # Resource Manager takes what nobody else does, so it is asked last.
         self._services: tuple[Service, ...] = (
-            Entra(state, tokens, url, clock),
+            Entra(state, tokens, url, clock, issuers),
+            issuers,
             Graph(state, tokens, url, clock),
             ManagementPartner(state, tokens, url, clock),
             ResourceManager(state, tokens, url, clock),
@@ -61,35 +66,73 @@ class Gateway:
             body=await request.body(),
             request_id=str(uuid.uuid4()),
         )
-        answer = await run_in_threadpool(self.handle, call)
-        content = answer.encoded()
-        response = Response(content, answer.status, dict(answer.headers))
+        fault = await run_in_threadpool(faults.take, self._state, call.method, call.path)
+        if fault is not None and fault.seconds:
+            await asyncio.sleep(fault.seconds)
+        answer = await run_in_threadpool(self.handle, call, fault)
+        status, content, content_type = answer.status, answer.encoded(), JSON
+        if fault is not None:
+            if fault.cuts:
+                return await _cut(request)
+            status, content, content_type = fault.spoiled(status, content, content_type)
+        response = Response(content, status, dict(answer.headers))
         if content:
-            response.headers["content-type"] = JSON
+            response.headers["content-type"] = content_type
         for name in ("x-ms-request-id", "x-ms-correlation-request-id", "request-id"):
             response.headers[name] = call.request_id
         if client := call.headers.get("client-request-id"):
             response.headers["client-request-id"] = client
         return response
 
-    def handle(self, call: Call) -> Answer:
-        """Answer a request; what it changed and its journal row are on disk before this returns."""
+    def handle(self, call: Call, fault: Fault | None = None) -> Answer:
+        """Answer a request; what it changed and its journal row are on disk before this returns.
+
+        A fault may keep it from being carried out; what it does to the answer is the caller's.
+        """
         service = next(service for service in self._services if service.owns(call.path))
         with self._state.transaction():
-            try:
-                with self._state.attempt():
-                    answer = service.answer(call)
-            except ServiceError as error:
-                answer = self._refusal(call, error)
-            except Exception as fault:
-                _LOGGER.exception("The sandbox failed at %s %s", call.method, call.path)
-                text = f"The sandbox itself failed: {type(fault).__name__}"
-                answer = self._refusal(call, service.failure(500, "InternalServerError", text))
-            journal.record(self._state, call, time=self._now("milliseconds"), status=answer.status)
+            answer = self._act(service, call) if fault is None or fault.acts else self._fail(service, call, fault)
+            journal.record(
+                self._state,
+                call,
+                time=self._now("milliseconds"),
+                status=answer.status,
+                fault=None if fault is None else fault.action,
+            )
         return answer
+
+    def _act(self, service: Service, call: Call) -> Answer:
+        try:
+            with self._state.attempt():
+                return service.answer(call)
+        except ServiceError as error:
+            return self._refusal(call, error)
+        except Exception as error:
+            _LOGGER.exception("The sandbox failed at %s %s", call.method, call.path)
+            text = f"The sandbox itself failed: {type(error).__name__}"
+            return self._refusal(call, service.failure(500, None, text))
+
+    def _fail(self, service: Service, call: Call, fault: Fault) -> Answer:
+        if fault.status is None:
+            return Answer(0 if fault.cuts else 200)
+        error = service.failure(fault.status, fault.code, fault.message)
+        if fault.retry_after is not None:
+            error.headers["Retry-After"] = f"{fault.retry_after:g}"
+        return self._refusal(call, error)
 
     def _refusal(self, call: Call, error: ServiceError) -> Answer:
         return Answer(error.status, error.body(call.request_id, self._now("seconds")), error.headers)
 
     def _now(self, precision: str) -> str:
         return self._clock().astimezone(timezone.utc).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+async def _cut(request: Request) -> Response:
+    """Close the connection without an answer; in process, where there is none, what a client would see is raised."""
+    abort = request.scope.get("state", {}).get("abort")
+    if abort is None:
+        raise ConnectionResetError("The sandbox cut the connection.")
+    abort()
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    return Response()

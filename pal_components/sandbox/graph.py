@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from pal_components.sandbox import directory
+from pal_components.sandbox import admin, credentials, directory, propagation
 from pal_components.sandbox.directory import Kind
-from pal_components.sandbox.errors import GraphError, ServiceError
+from pal_components.sandbox.errors import GraphError, ServiceError, expected
 from pal_components.sandbox.state import State
 from pal_components.sandbox.tokens import Caller, TokenRefusedError, Tokens
 from pal_components.sandbox.wire import Answer, Call, Route, dispatch
@@ -75,9 +75,9 @@ class Graph:
         """Whether a path is below /graph."""
         return path.lower().startswith("/graph/")
 
-    def failure(self, status: int, code: str, message: str) -> ServiceError:
+    def failure(self, status: int, code: str | None, message: str | None) -> ServiceError:
         """Return a refusal in Graph's form."""
-        return GraphError(status, code, message)
+        return GraphError.usual(status, code, message)
 
     def answer(self, call: Call) -> Answer:
         """Carry the request out."""
@@ -160,7 +160,7 @@ class Graph:
         caller = self._caller(call)
         properties = _json(call)
         owners = [caller.object_id]
-        for reference in directory.expected(properties.pop("owners@odata.bind", None), list, "owners") or ():
+        for reference in expected(properties.pop("owners@odata.bind", None), list, "owners") or ():
             owners.append(self._referenced(call, reference))
         time = self._time()
         if kind == "application":
@@ -174,6 +174,8 @@ class Graph:
             )
         for owner in owners:
             directory.add_owner(self._state, object_id, owner)
+        self._made("graph" if kind == "application" else "principal", object_id)
+        self._made_certificates(object_id, set())
         row = directory.get(self._state, kind, caller.tenant_id, object_id)
         assert row is not None
         return Answer(201, self._shown(call, kind, row))
@@ -202,10 +204,12 @@ class Graph:
     def _change(self, call: Call, objects: str, object_id: str) -> Answer:
         kind, row = self._written(call, objects, object_id)
         properties = _json(call)
+        known = credentials.certificate_ids(self._state, row["id"])
         if kind == "application":
             directory.update_application(self._state, row, properties)
         else:
             directory.update_service_principal(self._state, row, properties)
+        self._made_certificates(row["id"], known)
         return Answer(204)
 
     def _delete(self, call: Call, objects: str, object_id: str) -> Answer:
@@ -215,6 +219,13 @@ class Graph:
         else:
             directory.delete_service_principal(self._state, row)
         return Answer(204)
+
+    def _made(self, what: str, key: str) -> None:
+        propagation.made(self._state, what, key, self._clock())
+
+    def _made_certificates(self, object_id: str, known: set[str]) -> None:
+        for key_id in credentials.certificate_ids(self._state, object_id) - known:
+            self._made("certificate", key_id)
 
     def _shown(self, call: Call, kind: Kind, row: sqlite3.Row) -> dict[str, Any]:
         name = "applications" if kind == "application" else "servicePrincipals"
@@ -228,12 +239,16 @@ class Graph:
 
     def _add_password(self, call: Call, objects: str, object_id: str) -> Answer:
         _, row = self._written(call, objects, object_id)
+        if propagation.unknown(self._state, "graph", row["id"], self._clock()):
+            raise _missing(object_id)
         body = _json(call) if call.body else {}
-        wanted = directory.expected(body.get("passwordCredential"), dict, "passwordCredential") or {}
-        name = directory.expected(wanted.get("displayName"), str, "displayName")
-        starts, ends = directory.password_dates(wanted, self._clock())
-        secret = directory.new_secret()
-        key_id = directory.add_password(
+        wanted = expected(body.get("passwordCredential"), dict, "passwordCredential") or {}
+        name = expected(wanted.get("displayName"), str, "displayName")
+        starts, ends = credentials.password_dates(wanted, self._clock())
+        life = (credentials.time_of(starts, "startDateTime"), credentials.time_of(ends, "endDateTime"))
+        admin.check_secret(self._state, row["tenant_id"], *life)
+        secret = credentials.new_secret()
+        key_id = credentials.add_password(
             self._state,
             row["id"],
             secret=secret,
@@ -241,6 +256,7 @@ class Graph:
             starts=starts,
             ends=ends,
         )
+        self._made("secret", key_id)
         return Answer(
             content={
                 "@odata.context": self._context(call, "microsoft.graph.passwordCredential"),
@@ -256,7 +272,7 @@ class Graph:
 
     def _remove_password(self, call: Call, objects: str, object_id: str) -> Answer:
         _, row = self._written(call, objects, object_id)
-        directory.remove_password(self._state, row["id"], str(_json(call).get("keyId") or ""))
+        credentials.remove_password(self._state, row["id"], str(_json(call).get("keyId") or ""))
         return Answer(204)
 
     # Owners
@@ -308,7 +324,7 @@ class Graph:
     def _list_federated(self, call: Call, object_id: str) -> Answer:
         _, row = self._object(call, "applications", object_id)
         context = self._context(call, f"applications('{row['id']}')/federatedIdentityCredentials")
-        value = directory.federated_credentials(self._state, row["id"])
+        value = credentials.federated_credentials(self._state, row["id"])
         if "$filter" in call.query:
             wanted = _filter(call.query["$filter"], {"name", "issuer", "subject"})
             value = [entry for entry in value if wanted(entry)]
@@ -316,7 +332,8 @@ class Graph:
 
     def _add_federated(self, call: Call, object_id: str) -> Answer:
         _, row = self._written(call, "applications", object_id)
-        credential_id = directory.put_federated_credential(self._state, row["id"], _json(call))
+        credential_id = credentials.put_federated_credential(self._state, row["id"], _json(call))
+        self._made("federated", credential_id)
         return Answer(201, self._federated(row["id"], credential_id))
 
     def _get_federated(self, call: Call, object_id: str, credential_id: str) -> Answer:
@@ -329,7 +346,7 @@ class Graph:
         properties = _json(call)
         if properties.get("name", known["name"]) != known["name"]:
             raise GraphError(400, "Request_BadRequest", "Property 'name' of a federated credential cannot be changed.")
-        directory.put_federated_credential(self._state, row["id"], properties, known["id"])
+        credentials.put_federated_credential(self._state, row["id"], properties, known["id"])
         return Answer(204)
 
     def _delete_federated(self, call: Call, object_id: str, credential_id: str) -> Answer:
@@ -339,7 +356,7 @@ class Graph:
         return Answer(204)
 
     def _federated(self, application_id: str, credential_id: str) -> dict[str, Any]:
-        for entry in directory.federated_credentials(self._state, application_id):
+        for entry in credentials.federated_credentials(self._state, application_id):
             if credential_id.lower() in (entry["id"], entry["name"].lower()):
                 return entry
         raise _missing(credential_id)

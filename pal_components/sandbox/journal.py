@@ -7,13 +7,13 @@ from pal_components.sandbox.state import State
 from pal_components.sandbox.wire import Call
 
 
-def record(state: State, call: Call, *, time: str, status: int) -> None:
-    """Write the row of a request that was answered with ``status``."""
+def record(state: State, call: Call, *, time: str, status: int, fault: str | None = None) -> None:
+    """Write the row of a request that was answered with ``status`` (0: not at all) and met this fault."""
     # A sign-in's query is left out: a client that puts its secret there would have it kept here.
     query = "" if "/oauth2/" in call.path.lower() else urlencode(list(call.query.items()))
     state.run(
-        "INSERT INTO journal (time, method, path, query, status, tenant, caller, user_agent, request_id)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO journal (time, method, path, query, status, tenant, caller, user_agent, request_id, fault)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         time,
         call.method,
         call.path,
@@ -23,6 +23,7 @@ def record(state: State, call: Call, *, time: str, status: int) -> None:
         call.caller.object_id if call.caller else None,
         call.headers.get("user-agent"),
         call.request_id,
+        fault,
     )
 
 
@@ -40,6 +41,7 @@ def rows(state: State, since: int = 0) -> list[dict[str, Any]]:
             "caller": row["caller"],
             "userAgent": row["user_agent"],
             "requestId": row["request_id"],
+            "fault": row["fault"],
         }
         for row in state.all("SELECT * FROM journal WHERE n > ? ORDER BY n", since)
     ]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+from pal_components.sandbox import admin
 from pal_components.sandbox.arm import api_version, authenticate
 from pal_components.sandbox.errors import ManagementPartnerError, ServiceError
 from pal_components.sandbox.state import State
@@ -43,9 +44,9 @@ class ManagementPartner:
         """Whether a path is the resource provider's."""
         return _OWNED.fullmatch(path) is not None
 
-    def failure(self, status: int, code: str, message: str) -> ServiceError:
+    def failure(self, status: int, code: str | None, message: str | None) -> ServiceError:
         """Return a refusal in the provider's doubled form."""
-        return ManagementPartnerError(status, code, message)
+        return ManagementPartnerError.usual(status, code, message)
 
     def answer(self, call: Call) -> Answer:
         """Carry the request out."""
@@ -91,12 +92,18 @@ class ManagementPartner:
         caller = _caller(call)
         self._check(partner_id)
         link = self._active(caller)
-        if link is not None:
-            return self._put_over_a_link(link, partner_id)
-        return self._write(caller, partner_id)
+        return self._write(caller, partner_id) if link is None else self._put_over_a_link(caller, link, partner_id)
 
-    def _put_over_a_link(self, link: sqlite3.Row, partner_id: str) -> Answer:  # noqa: ARG002
-        """Guess: a PUT where the caller is linked already, to whichever partner, is a conflict and changes nothing."""
+    def _put_over_a_link(self, caller: Caller, link: sqlite3.Row, partner_id: str) -> Answer:
+        """Guess: a PUT where the caller is linked already, to whichever partner, is a conflict and changes nothing.
+
+        The other guesses are played on request.
+        """
+        mode = admin.put_mode(self._state)
+        if mode == "overwrite":
+            return self._write(caller, partner_id)
+        if mode == "ignore":
+            return Answer(content=_shown(link, self._name(link["partner_id"])))
         raise ManagementPartnerError(
             409,
             "PartnerIdAlreadyLinked",
@@ -134,7 +141,7 @@ class ManagementPartner:
 
     def _active(self, caller: Caller) -> sqlite3.Row | None:
         return self._state.one(
-            "SELECT * FROM partner_link WHERE tenant_id = ? AND object_id = ? AND state = 'Active'",
+            "SELECT * FROM partner_link WHERE tenant_id = ? AND object_id = ? AND state != 'Deleted'",
             caller.tenant_id,
             caller.object_id,
         )

@@ -1,5 +1,6 @@
 """The running sandbox: one HTTPS port on loopback, in a thread of this process."""
 
+import asyncio
 import fcntl
 import json
 import os
@@ -15,10 +16,12 @@ from typing import Any
 
 import uvicorn
 from typing_extensions import Self
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pal_components.sandbox import certificates, journal, world
+from pal_components.sandbox import admin, certificates, faults, journal, propagation, world
 from pal_components.sandbox.errors import SandboxError
 from pal_components.sandbox.gateway import Gateway, utc_now
+from pal_components.sandbox.issuers import AUDIENCE, Issuers
 from pal_components.sandbox.state import FILE_NAME, State
 
 HOST = "127.0.0.1"
@@ -35,18 +38,23 @@ FOREIGN_SIGN_IN = (
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
     "ARM_ACTIVE_DIRECTORY_AUTHORITY_HOST",
+    "ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID",
     "ARM_CLIENT_CERTIFICATE",
     "ARM_CLIENT_CERTIFICATE_PASSWORD",
     "ARM_CLIENT_CERTIFICATE_PATH",
     "ARM_CLIENT_ID_FILE_PATH",
     "ARM_CLIENT_SECRET_FILE_PATH",
     "ARM_ENVIRONMENT",
+    "ARM_OIDC_AZURE_SERVICE_CONNECTION_ID",
     "ARM_OIDC_REQUEST_TOKEN",
     "ARM_OIDC_REQUEST_URL",
     "ARM_OIDC_TOKEN",
     "ARM_OIDC_TOKEN_FILE_PATH",
     "ARM_RESOURCE_MANAGER_AUDIENCE",
     "ARM_RESOURCE_MANAGER_ENDPOINT",
+    "AZURESUBSCRIPTION_CLIENT_ID",
+    "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID",
+    "AZURESUBSCRIPTION_TENANT_ID",
     "AZURE_CLIENT_CERTIFICATE_PASSWORD",
     "AZURE_CLIENT_CERTIFICATE_PATH",
     "AZURE_ENVIRONMENT",
@@ -58,6 +66,9 @@ FOREIGN_SIGN_IN = (
     "IDENTITY_HEADER",
     "MSI_ENDPOINT",
     "MSI_SECRET",
+    "PULUMI_OIDC_TOKEN",
+    "SYSTEM_ACCESSTOKEN",
+    "SYSTEM_OIDCREQUESTURI",
 )
 
 
@@ -113,7 +124,7 @@ class Sandbox:
             config = uvicorn.Config(
                 Gateway(self._state, self.url, self._clock).application(),
                 ssl_certfile=str(certificates.server_certificate(self.state_dir)),
-                http="h11",
+                http=_Protocol,
                 ws="none",
                 lifespan="off",
                 loop="asyncio",
@@ -162,6 +173,74 @@ class Sandbox:
     def journal(self, since: int = 0) -> list[dict[str, Any]]:
         """Return the requests numbered above ``since``, oldest first."""
         return journal.rows(self._need_state(), since)
+
+    def fault(
+        self,
+        action: str,
+        *,
+        method: str | None = None,
+        path: str | None = None,
+        times: int | None = 1,
+        skip: int = 0,
+        seconds: float | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        message: str | None = None,
+        retry_after: float | None = None,
+    ) -> int:
+        """Make requests meet a fault, as :func:`pal_components.sandbox.faults.add` says, and return its number."""
+        return faults.add(
+            self._need_state(),
+            action,
+            method=method,
+            path=path,
+            times=times,
+            skip=skip,
+            seconds=seconds,
+            status=status,
+            code=code,
+            message=message,
+            retry_after=retry_after,
+        )
+
+    def delay(self, what: str, *, requests: int | None = None, seconds: float | None = None) -> None:
+        """Let new things be unknown for a while, as :func:`pal_components.sandbox.propagation.delay` says."""
+        propagation.delay(self._need_state(), what, requests=requests, seconds=seconds)
+
+    def clear_faults(self) -> None:
+        """Behave again: no faults, no delays, also none that have begun, and PUT on an existing link is a conflict."""
+        faults.clear(self._need_state())
+
+    def put_on_existing(self, mode: str) -> None:
+        """Say what a PUT does where the caller is linked already: ``conflict``, ``overwrite`` or ``ignore``."""
+        admin.put_on_existing(self._need_state(), mode)
+
+    def policy(self, tenant_id: str, *, secrets: str | None) -> None:
+        """Let a tenant's policy say that client secrets are ``forbidden`` or ``short``, or nothing (``None``)."""
+        admin.policy(self._need_state(), tenant_id, secrets=secrets)
+
+    def remove_tenant(self, tenant_id: str) -> None:
+        """Remove a tenant with all that is in it."""
+        admin.remove_tenant(self._need_state(), tenant_id)
+
+    def set_link_state(self, tenant_id: str, object_id: str, link_state: str) -> None:
+        """Set the state of a principal's link, such as ``Suspended``."""
+        admin.set_link_state(self._need_state(), tenant_id, object_id, link_state)
+
+    def expire_secrets(self, object_id: str) -> None:
+        """Let every client secret of an application or service principal be expired, by its object id."""
+        admin.expire_secrets(self._need_state(), object_id, self._clock())
+
+    def issuer(self, name: str) -> str:
+        """Return the URL of an issuer: ``github``, ``azure-pipelines``, ``pulumi`` or ``kubernetes``."""
+        return self._issuers().url(name)
+
+    def issuer_environment(self, name: str, subject: str | None = None, audience: str = AUDIENCE) -> dict[str, str]:
+        """Return the variables that a job of an issuer finds, as :meth:`Issuers.environment` says."""
+        return self._issuers().environment(name, subject, audience)
+
+    def _issuers(self) -> Issuers:
+        return Issuers(self._need_state(), self.url, self._clock)
 
     def _need_state(self) -> State:
         if self._state is None:
@@ -240,8 +319,8 @@ def serving_port(state_dir: Path) -> int | None:
 
 
 @contextmanager
-def _opened(state_dir: Path) -> Iterator[State]:
-    """Open the state of a directory to read it, whether or not it is being served."""
+def opened(state_dir: Path) -> Iterator[State]:
+    """Open the state of a directory, whether or not it is being served, to read it or to change how it behaves."""
     if not (state_dir / FILE_NAME).exists():
         raise SandboxError(f"There is no sandbox in {state_dir}: start one with `pal sandbox run` or `serve`.")
     state = State(state_dir.absolute())
@@ -251,27 +330,43 @@ def _opened(state_dir: Path) -> Iterator[State]:
         state.close()
 
 
-def served_environment(state_dir: Path, world_file: Path | None, port: int) -> dict[str, str]:
+def served_environment(
+    state_dir: Path, world_file: Path | None, port: int, issuer: tuple[str, str | None] | None = None
+) -> dict[str, str]:
     """Return the variables of a sandbox that another process serves on ``port``.
 
+    ``issuer`` is the name of one with a subject: the variables of its job are added.
+
     Raises:
-        SandboxError: its world is another one than ``world_file``.
+        SandboxError: its world is another one than ``world_file``, or there is no such issuer.
     """
-    with _opened(state_dir) as state:
+    with opened(state_dir) as state:
         world.seed(state, world_file)
-        return client_environment(state, port)
+        variables = client_environment(state, port)
+        if issuer is not None:
+            variables |= Issuers(state, f"https://localhost:{port}", utc_now).environment(*issuer)
+        return variables
 
 
 def shown(state_dir: Path) -> dict[str, list[dict[str, Any]]]:
     """Return what :meth:`Sandbox.show` does, whether or not the state is being served."""
-    with _opened(state_dir) as state:
+    with opened(state_dir) as state:
         return world.show(state)
 
 
 def requests_of(state_dir: Path) -> list[dict[str, Any]]:
     """Return what :meth:`Sandbox.journal` does, whether or not the state is being served."""
-    with _opened(state_dir) as state:
+    with opened(state_dir) as state:
         return journal.rows(state)
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 whose requests find how to close their connection in their state: ``abort``."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Keep the way to close it."""
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "abort": transport.abort}
 
 
 class _Server(uvicorn.Server):

@@ -9,7 +9,7 @@ from pathlib import Path
 from pal_components.sandbox.errors import SandboxError
 
 FILE_NAME = "world.db"
-VERSION = 1
+VERSION = 2
 
 # Objects of the directory that services pass on as they are live as JSON in `document`; what is searched or checked
 # is a column. Nothing but salted hashes is kept of secrets.
@@ -96,8 +96,27 @@ CREATE TABLE journal (
     tenant TEXT,
     caller TEXT,
     user_agent TEXT,
-    request_id TEXT NOT NULL
+    request_id TEXT NOT NULL,
+    fault TEXT
 );
+CREATE TABLE fault (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    action TEXT NOT NULL,
+    method TEXT,
+    path TEXT,
+    times INTEGER,
+    skip INTEGER NOT NULL,
+    seconds REAL,
+    status INTEGER,
+    code TEXT,
+    message TEXT,
+    retry_after REAL
+);
+CREATE TABLE delay (what TEXT PRIMARY KEY, requests INTEGER, seconds REAL);
+CREATE TABLE pending (
+    place TEXT NOT NULL, key TEXT NOT NULL, requests INTEGER, until REAL, PRIMARY KEY (place, key)
+);
+CREATE TABLE policy (tenant_id TEXT PRIMARY KEY, id TEXT NOT NULL, secrets TEXT NOT NULL);
 """
 
 
@@ -107,6 +126,7 @@ class State:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._lock = threading.RLock()
+        self._final: list[tuple[str, tuple[object, ...]]] = []
         self.db = sqlite3.connect(directory / FILE_NAME, isolation_level=None, check_same_thread=False, timeout=30)
         self.db.row_factory = sqlite3.Row
         try:
@@ -137,8 +157,11 @@ class State:
         """Make everything inside happen at once and durably, or not at all."""
         with self._lock:
             self.db.execute("BEGIN IMMEDIATE")
+            self._final.clear()
             try:
                 yield
+                for sql, values in self._final:
+                    self.db.execute(sql, values)
             except BaseException:
                 self.db.execute("ROLLBACK")
                 raise
@@ -171,6 +194,10 @@ class State:
         """Carry out a statement."""
         with self._lock:
             self.db.execute(sql, values)
+
+    def finally_run(self, sql: str, *values: object) -> None:
+        """Carry a statement out at the end of the transaction, even where the attempt around it is taken back."""
+        self._final.append((sql, values))
 
     def setting(self, key: str) -> str | None:
         """Return a value kept about the state directory itself."""

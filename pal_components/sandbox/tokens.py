@@ -4,14 +4,12 @@ import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
-from pal_components.sandbox.certificates import write_private
+from pal_components.sandbox import propagation
+from pal_components.sandbox.keys import SigningKey
 from pal_components.sandbox.state import State
 
 LIFETIME = 3599
@@ -45,12 +43,7 @@ class Tokens:
         self._state = state
         self._url = url
         self._clock = clock
-        self._key = _signing_key(state.directory / KEY_FILE)
-        public = self._key.public_key()
-        digest = hashes.Hash(hashes.SHA256())
-        digest.update(public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
-        self.key_id = digest.finalize().hex()[:40]
-        self._public = public
+        self._key = SigningKey(state.directory / KEY_FILE)
 
     def issuer(self, tenant_id: str) -> str:
         """Return what the tokens of a tenant name as their issuer."""
@@ -58,11 +51,19 @@ class Tokens:
 
     def public_key(self) -> dict[str, Any]:
         """Return the public key as a JSON Web Key."""
-        key = jwt.algorithms.RSAAlgorithm.to_jwk(self._public, as_dict=True)
-        return {"kty": "RSA", "use": "sig", "kid": self.key_id, "n": key["n"], "e": key["e"], "alg": "RS256"}
+        return self._key.published()
 
-    def issue(self, *, tenant_id: str, object_id: str, app_id: str, audience: str, roles: Collection[str]) -> str:
-        """Return a signed token for a service principal."""
+    def issue(
+        self,
+        *,
+        tenant_id: str,
+        object_id: str,
+        app_id: str,
+        audience: str,
+        roles: Collection[str],
+        by_assertion: bool = False,
+    ) -> str:
+        """Return a signed token for a service principal, which signed in with an assertion or with a secret."""
         now = int(self._clock().timestamp())
         claims: dict[str, Any] = {
             "aud": audience,
@@ -71,7 +72,7 @@ class Tokens:
             "nbf": now,
             "exp": now + LIFETIME,
             "appid": app_id,
-            "appidacr": "1",
+            "appidacr": "2" if by_assertion else "1",
             "idp": self.issuer(tenant_id),
             "idtyp": "app",
             "oid": object_id,
@@ -82,7 +83,7 @@ class Tokens:
         }
         if roles:
             claims["roles"] = sorted(roles)
-        return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self.key_id, "x5t": self.key_id})
+        return self._key.sign(claims)
 
     def check(self, token: str | None, audiences: Collection[str]) -> Caller:
         """Return whom a token speaks for, if it is ours, for this audience, in time, and its principal lives.
@@ -95,7 +96,7 @@ class Tokens:
         try:
             claims = jwt.decode(
                 token,
-                self._public,
+                self._key.public,
                 algorithms=["RS256"],
                 # Time is checked against the sandbox's own clock below; the audience where it can be named.
                 options={"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
@@ -120,15 +121,6 @@ class Tokens:
         )
         if principal is None or not principal["enabled"]:
             raise TokenRefusedError("principal", "The access token's service principal is deleted or disabled.")
+        if propagation.unknown(self._state, "principal at an API", object_id, self._clock()):
+            raise TokenRefusedError("principal", "The access token's service principal is not known yet.")
         return Caller(tenant_id, object_id, principal["app_id"], frozenset(claims.get("roles", ())))
-
-
-def _signing_key(path: Path) -> rsa.RSAPrivateKey:
-    if path.exists():
-        loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
-        if isinstance(loaded, rsa.RSAPrivateKey):
-            return loaded
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    write_private(path, pem)
-    return key

@@ -79,8 +79,11 @@ class Service(Protocol):
     def answer(self, call: Call) -> Answer:
         """Carry the request out."""
 
-    def failure(self, status: int, code: str, message: str) -> ServiceError:
-        """Return a refusal in this service's form, for what goes wrong around the service."""
+    def failure(self, status: int, code: str | None, message: str | None) -> ServiceError:
+        """Return a refusal in this service's form, for what goes wrong around the service.
+
+        Code and message are the service's usual ones for the status where they are ``None``.
+        """
 
 
 def dispatch(routes: Iterable[Route], call: Call, path: str | None = None) -> Answer | None:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pal_components.sandbox import directory
+from pal_components.sandbox import credentials, directory
 from pal_components.sandbox.errors import SandboxError
 from pal_components.sandbox.roles import built_in_roles, role_named
 from pal_components.sandbox.state import State
@@ -198,7 +198,7 @@ class _Seeder:
             seeded=True,
         )
         for number, secret in enumerate(application.texts("secrets")):
-            directory.add_password(
+            credentials.add_password(
                 self._state,
                 object_id,
                 secret=secret,
@@ -263,7 +263,7 @@ def _derived(*parts: str) -> str:
 
 
 def show(state: State, *, seeded: bool = False) -> dict[str, list[dict[str, Any]]]:
-    """Return what stands: ``links`` (active ones), ``servicePrincipals``, ``applications``, ``roleAssignments``.
+    """Return what stands: ``links`` (not removed ones), ``servicePrincipals``, ``applications``, ``roleAssignments``.
 
     What the world started with is left out unless ``seeded``. A link or assignment is ``orphaned`` where its principal
     is gone.
@@ -287,7 +287,7 @@ def show(state: State, *, seeded: bool = False) -> dict[str, list[dict[str, Any]
                 " FROM partner_link LEFT JOIN partner USING (partner_id)"
                 " LEFT JOIN service_principal ON service_principal.id = partner_link.object_id"
                 " AND service_principal.tenant_id = partner_link.tenant_id"
-                " WHERE state = 'Active' ORDER BY created, object_id"
+                " WHERE state != 'Deleted' ORDER BY created, object_id"
             )
         ],
         "servicePrincipals": [

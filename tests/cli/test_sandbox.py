@@ -246,11 +246,18 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     assert pal("sandbox", "run", "--help", cwd=tmp_path, PYTHONPATH=path).returncode == 0
 
 
-@pytest.mark.parametrize("verb", ["run", "show", "serve", "journal"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("run", "show", "serve", "journal"),
+        *("fault add", "fault list", "fault clear", "fault delay", "fault put"),
+        *("admin policy", "admin remove-tenant", "admin link-state", "admin expire-secrets"),
+    ],
+)
 def test_help_explains(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every subcommand ends its help with an example, in lines that fit a terminal."""
     with pytest.raises(SystemExit, match="0"):
-        main(["sandbox", verb, "--help"])
+        main(["sandbox", *verb.split(), "--help"])
     text = capsys.readouterr().out
     assert f"  pal sandbox {verb}" in text.partition("\nexample")[2]
     assert max(map(len, text.splitlines())) <= 100

@@ -1,17 +1,27 @@
 """The life of a link, in the sandbox."""
 
+import base64
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
 
+from pal_components.client_certificate import self_signed
 from pal_components.link.decide import OnConflict, Origin
 from pal_components.link.errors import (
     ApplicationGone,
+    FederationMismatch,
     LinkConflict,
     LinkError,
     NoDeployingIdentity,
+    NoOidcToken,
     PartnerIdRefused,
     PrincipalGone,
+    RemovalBlocked,
     SecretNotAllowed,
     ServiceUnavailable,
     SignInFailed,
@@ -244,3 +254,188 @@ def test_nobody_listens(directory: Any) -> None:
     waiting, nowhere = Waiting(0), {"ARM_METADATA_HOSTNAME": "localhost:9"}
     with pytest.raises(ServiceUnavailable, match="localhost:9.*ARM_METADATA_HOSTNAME"):
         establish(Operation(directory.principal(), waiting, nowhere), OURS, OnConflict.FAIL)
+
+
+@pytest.mark.parametrize("form", ["pem", "pfx"])
+def test_a_certificate(directory: Any, form: str) -> None:
+    """The principal signs in with the private key of a registered certificate, as PEM text or as PFX."""
+    certificate, key, _ = self_signed("test")
+    principal = directory.principal(CredentialKind.CERTIFICATE)
+    registered = {
+        "type": "AsymmetricX509Cert",
+        "usage": "Verify",
+        "keyId": "00000000-0000-4000-8000-0000000000ce",
+        "key": base64.b64encode(certificate.encode()).decode(),
+    }
+    directory.graph("PATCH", f"/applications/{principal.application_id}", {"keyCredentials": [registered]})
+    password = None
+    text = key + certificate
+    if form == "pfx":
+        password = "open sesame"
+        pfx = pkcs12.serialize_key_and_certificates(
+            b"test",
+            serialization.load_pem_private_key(key.encode(), None),
+            x509.load_pem_x509_certificate(certificate.encode()),
+            None,
+            serialization.BestAvailableEncryption(password.encode()),
+        )
+        text = base64.b64encode(pfx).decode()
+    principal = replace(principal, certificate=text, certificate_password=password)
+    assert establish(Operation(principal), OURS, OnConflict.FAIL).origin is Origin.CREATED
+    assert remove(Operation(principal), OURS) is None
+
+    stranger = replace(principal, certificate="".join(self_signed("another")[:2]), certificate_password=None)
+    with pytest.raises(SignInFailed, match="AADSTS700027"):
+        establish(Operation(stranger), OURS, OnConflict.FAIL)
+    with pytest.raises(SignInFailed, match="certificate cannot be read"):
+        establish(Operation(replace(principal, certificate="no certificate")), OURS, OnConflict.FAIL)
+
+
+ISSUERS = ["github", "azure-pipelines", "pulumi", "kubernetes"]
+
+
+def federated(directory: Any, sandbox: Sandbox, issuer: str, subject: str) -> Principal:
+    """Return a principal whose application trusts a subject of one of the issuers that the sandbox plays."""
+    principal = directory.principal(CredentialKind.FEDERATED)
+    trusted = {"issuer": sandbox.issuer(issuer), "subject": subject, "audience": "api://AzureADTokenExchange"}
+    directory.graph(
+        "POST",
+        f"/applications/{principal.application_id}/federatedIdentityCredentials",
+        {"name": "test", "issuer": trusted["issuer"], "subject": subject, "audiences": [trusted["audience"]]},
+    )
+    return replace(principal, **trusted)
+
+
+@pytest.mark.parametrize("issuer", ISSUERS)
+def test_every_issuer(directory: Any, sandbox: Sandbox, issuer: str) -> None:
+    """GitHub Actions, Azure Pipelines, Pulumi Deployments and Kubernetes offer a token; no secret is made."""
+    offered = sandbox.issuer_environment(issuer, subject="contoso:infra")
+    principal = federated(directory, sandbox, issuer, "contoso:infra")
+    operation = Operation(principal, environment={**sandbox.environment(), **offered})
+    before = last(sandbox)
+    assert establish(operation, OURS, OnConflict.FAIL).origin is Origin.CREATED
+    assert not [request for request in requests_of(sandbox, before) if "Password" in request]
+    assert remove(operation, OURS) is None
+
+
+def test_a_mismatch_prints_both_sides(directory: Any, sandbox: Sandbox) -> None:
+    """Issuer, subject and audience, as expected and as presented."""
+    offered = sandbox.issuer_environment("github", subject="repo:contoso/infra:ref:refs/heads/feature")
+    principal = federated(directory, sandbox, "github", "repo:contoso/infra:ref:refs/heads/main")
+    with pytest.raises(FederationMismatch) as raised:
+        establish(Operation(principal, environment={**sandbox.environment(), **offered}), OURS, OnConflict.FAIL)
+    text = str(raised.value)
+    assert "AADSTS700213" in text
+    assert f"expects issuer {principal.issuer}, subject repo:contoso/infra:ref:refs/heads/main" in text
+    assert f"presents issuer {principal.issuer}, subject repo:contoso/infra:ref:refs/heads/feature" in text
+    assert text.count("audience api://AzureADTokenExchange") == 2
+
+
+def test_no_token_in_the_environment(directory: Any, sandbox: Sandbox) -> None:
+    """What was looked for is listed; at removal an ephemeral secret stands in."""
+    principal = federated(directory, sandbox, "github", "contoso:infra")
+    offered = sandbox.issuer_environment("github", subject="contoso:infra")
+    with pytest.raises(NoOidcToken, match="permissions: id-token: write"):
+        establish(Operation(principal), OURS, OnConflict.FAIL)
+    establish(Operation(principal, environment={**sandbox.environment(), **offered}), OURS, OnConflict.FAIL)
+    told: list[str] = []
+    assert remove(Operation(principal, Waiting(tell=told.append)), OURS) is None
+    assert "ephemeral secret instead" in told[0]
+    assert directory.passwords(principal) == 0
+
+
+def test_leftovers_of_a_crash_are_swept_away(directory: Any) -> None:
+    """Ephemeral secrets of an attempt that crashed go with the next one; other secrets stay."""
+    principal = directory.principal()
+    path = f"/applications/{principal.application_id}/addPassword"
+    for name in ("pal-components ephemeral 12ab", "pal-components ephemeral 34cd", "somebody else's"):
+        directory.graph("POST", path, {"passwordCredential": {"displayName": name}})
+    establish(Operation(principal), OURS, OnConflict.FAIL)
+    assert directory.passwords(principal) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [("forbidden", "forbids client secrets"), ("short", "does not allow a client secret that lives 10 minutes")],
+)
+def test_a_policy_against_secrets(directory: Any, sandbox: Sandbox, policy: str, says: str) -> None:
+    """The tenant's policy is named, and the credential kinds that need no secret."""
+    principal = directory.principal()
+    sandbox.policy(directory.tenant_id, secrets=policy)
+    try:
+        with pytest.raises(SecretNotAllowed, match=says) as raised:
+            establish(Operation(principal), OURS, OnConflict.FAIL)
+    finally:
+        sandbox.policy(directory.tenant_id, secrets=None)
+    assert "'federated' or 'certificate'" in str(raised.value)
+
+
+@pytest.mark.parametrize(("mode", "on_conflict"), [("conflict", "fail"), ("ignore", "fail"), ("conflict", "replace")])
+def test_somebody_links_between_the_look_and_the_put(
+    directory: Any, sandbox: Sandbox, mode: str, on_conflict: str
+) -> None:
+    """Whatever the service does with a PUT on an existing link, another partner's credit is taken only on request."""
+    principal = directory.principal()
+    establish(Operation(principal), THEIRS, OnConflict.FAIL)
+    sandbox.put_on_existing(mode)
+    sandbox.fault(
+        "status", status=404, code="ManagementPartnerNotFound", method="GET", path="ManagementPartner/partners"
+    )
+    try:
+        made = establish(Operation(principal), OURS, OnConflict(on_conflict))
+    except LinkConflict as error:
+        assert (error.current, error.wanted) == (THEIRS, OURS)
+        assert directory.links()[principal.object_id] == THEIRS
+        assert on_conflict == "fail"
+    else:
+        assert made.origin is Origin.SWITCHED
+        assert on_conflict == "replace"
+    finally:
+        sandbox.put_on_existing("conflict")
+
+
+def test_a_put_on_a_link_of_ours(directory: Any, sandbox: Sandbox) -> None:
+    """Under each guess about PUT, a link of ours that the look missed ends as ours."""
+    for mode in ("conflict", "overwrite", "ignore"):
+        principal = directory.principal()
+        establish(Operation(principal), OURS, OnConflict.FAIL)
+        sandbox.put_on_existing(mode)
+        sandbox.fault(
+            "status", status=404, code="ManagementPartnerNotFound", method="GET", path="ManagementPartner/partners"
+        )
+        assert establish(Operation(principal), OURS, OnConflict.FAIL).link.partner_id == OURS
+    sandbox.put_on_existing("conflict")
+
+
+def test_a_tenant_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory_of: Any) -> None:
+    """With the tenant everything in it is gone: removal is success, with the reason."""
+    with Sandbox(tmp_path / "state") as sandbox:
+        for name, value in sandbox.environment().items():
+            monkeypatch.setenv(name, value)
+        directory = directory_of(sandbox)
+        kinds = [CredentialKind.EPHEMERAL, CredentialKind.SECRET]
+        principals = [directory.principal(kind) for kind in kinds]
+        for principal in principals:
+            establish(Operation(principal), OURS, OnConflict.FAIL)
+        sandbox.remove_tenant(directory.tenant_id)
+        for principal in principals:
+            assert "the tenant of" in (remove(Operation(principal), OURS) or "")
+
+
+def test_an_expired_secret(directory: Any, sandbox: Sandbox) -> None:
+    """Reading says that the secret has expired; removal uses an ephemeral one instead."""
+    principal = directory.principal(CredentialKind.SECRET)
+    establish(Operation(principal), OURS, OnConflict.FAIL)
+    sandbox.expire_secrets(principal.application_id)
+    with pytest.raises(SignInFailed, match="AADSTS7000222.*rotate it"):
+        read(Operation(principal))
+    assert remove(Operation(principal, Waiting(tell=lambda _: None)), OURS) is None
+
+
+def test_a_disabled_principal(directory: Any) -> None:
+    """Nothing but a person can help: the error says what is left and how to finish."""
+    principal = directory.principal()
+    establish(Operation(principal), OURS, OnConflict.FAIL)
+    directory.graph("PATCH", f"/servicePrincipals/{principal.object_id}", {"accountEnabled": False})
+    with pytest.raises(RemovalBlocked, match=r"7000112.*disabled"):
+        remove(Operation(principal), OURS)

@@ -12,7 +12,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from pal_components.sandbox import journal, world
-from pal_components.sandbox.gateway import Gateway
+from pal_components.sandbox.gateway import Gateway, utc_now
+from pal_components.sandbox.issuers import ISSUERS, Issuers
 from pal_components.sandbox.state import State
 
 URL = "https://localhost:8443"
@@ -128,11 +129,14 @@ class Principal:
 
 @pytest.fixture(scope="session")
 def seeded_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state directory with the built-in world and a signing key, to copy: making a key takes long."""
+    """A state directory with the built-in world and its signing keys, to copy: making a key takes long."""
     directory = tmp_path_factory.mktemp("world")
     state = State(directory)
     world.seed(state, None)
     Gateway(state, URL)
+    issuers = Issuers(state, URL, utc_now)
+    for name in ISSUERS:
+        issuers.key(issuers.url(name))
     state.close()
     return directory
 

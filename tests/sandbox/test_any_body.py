@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import jwt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from pal_components.sandbox.assertions import TYPE
 
 GRAPH = "https://localhost:8443/graph"
 SUBSCRIPTION = "/subscriptions/11111111-1111-1111-1111-111111111111"
@@ -81,3 +84,26 @@ def test_any_body_is_answered(azure: Any, application: Any, data: st.DataObject)
     assert answer.status_code < 500, (method, path, body)
     read = azure.call("GET", item, azure.token(resource=GRAPH))
     assert read.status_code == 200
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_assertion_is_answered(azure: Any, application: Any, data: st.DataObject) -> None:
+    """Tokens with claims and headers of every kind, and what is no token at all."""
+    own = st.just(application.app_id)
+    names = {name: own | _values for name in ("iss", "sub", "aud", "exp", "nbf", "iat", "jti")}
+    texts = st.text(max_size=60) | st.just("A" * 27 + "=")
+    headers = data.draw(st.fixed_dictionaries({}, optional={"x5t": texts, "x5t#S256": texts, "kid": texts}))
+    claims = data.draw(st.fixed_dictionaries({}, optional=names))
+    try:
+        token = jwt.encode(claims, "k" * 32, algorithm="HS256", headers=headers)
+    except (TypeError, ValueError):
+        token = data.draw(st.text(min_size=1, max_size=20))
+    form = {
+        "client_id": application.app_id,
+        "client_assertion": token,
+        "client_assertion_type": TYPE,
+        "grant_type": "client_credentials",
+        "scope": "https://management.azure.com/.default",
+    }
+    assert azure.token_answer("contoso.onmicrosoft.com", **form).status_code in (400, 401)

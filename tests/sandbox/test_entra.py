@@ -118,7 +118,7 @@ def test_one_application_signs_in_to_every_tenant_that_has_its_principal(azure: 
     [
         (CONTOSO, {"client_secret": "wrong"}, 401, "invalid_client", 7000215),
         (CONTOSO, {"client_secret": ""}, 401, "invalid_client", 7000216),
-        (CONTOSO, {"client_secret": "", "client_assertion": "x"}, 401, "invalid_client", 700027),
+        (CONTOSO, {"client_secret": "", "client_assertion": "x"}, 400, "invalid_request", 900144),
         (CONTOSO, {"client_id": NOBODY}, 400, "unauthorized_client", 700016),
         (CONTOSO, {"client_id": ""}, 400, "invalid_request", 900144),
         (CONTOSO, {"scope": ""}, 400, "invalid_request", 900144),
