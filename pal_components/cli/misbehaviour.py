@@ -193,8 +193,9 @@ def _list(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps({"faults": waiting, "delays": delays, "putOnExisting": put}, indent=2) + "\n")
         return 0
     for fault in waiting:
-        details = {name: value for name, value in fault.items() if value is not None and name not in ("id", "action")}
-        _line(f"fault {fault['id']}", fault["action"], {**details, "times": fault["times"] or "always"})
+        told = {**fault, "times": fault["times"] or "always"}
+        details = {name: value for name, value in told.items() if value is not None and name not in ("id", "action")}
+        _line(f"fault {fault['id']}", fault["action"], details)
     for delay in delays:
         _line("delay", delay["what"], {name: delay[name] for name in ("requests", "seconds") if delay[name]})
     sys.stdout.write(f"put on an existing link: {put}\n")

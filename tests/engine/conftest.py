@@ -44,7 +44,9 @@ class Stack:
         self.sandbox = sandbox
         self.work_dir = work_dir
         self._state_dir = state_dir
-        self._environment = {
+        self.issuer: str | None = None
+        """Issuer and subject whose tokens the environment offers, as `github=repo:contoso/infra:ref:...`."""
+        self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
             "PULUMI_HOME": str(home / "pulumi"),
@@ -55,12 +57,13 @@ class Stack:
         """Run `pulumi` with these arguments and more variables."""
         command = [
             *(sys.executable, "-m", "pal_components.cli", "sandbox", "run", "--state", str(self._state_dir)),
+            *(("--issuer", self.issuer) if self.issuer else ()),
             *("--", "pulumi", *arguments, "--non-interactive"),
         ]
         done = subprocess.run(
             command,
             cwd=self.work_dir,
-            env={**self._environment, **environment},
+            env={**self.environment, **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -89,21 +89,21 @@ def test_canary(stack_of: Callable[..., Any], credential: dict[str, Any]) -> Non
         texts["a refused partner ID"] = stack.pulumi("up", "--yes", "--skip-preview").text
         stack.pulumi("config", "rm", "partnerId")
         up = ("up", "--yes", "--skip-preview", "--diff", "--debug", "--event-log", str(events))
-        texts["up"] = stack.pulumi(*up).text
+        made = stack.pulumi(*up, PULUMI_DEBUG_COMMANDS="1")
+        texts["up"] = made.text
         texts["state"] = stack.state()
         texts["refresh"] = stack.pulumi("refresh", "--yes", "--skip-preview", "--diff").text
         texts["outputs"] = stack.pulumi("stack", "output", "--json", "--show-secrets").text
         texts["destroy"] = stack.pulumi("destroy", "--yes", "--skip-preview").text
-    texts["plan"] = plan.read_text(encoding="utf-8")
+    texts["plan"] = plan.read_text(encoding="utf-8") if plan.exists() else ""
     texts["events"] = events.read_text(encoding="utf-8")
     texts["journal"] = repr(stack.sandbox.journal())
     texts["process list"] = "\n".join(commands)
     for where, text in texts.items():
         clean(text, where)
-    assert len(texts["up"]) > 500
-    if credential["kind"] != "given":  # whose principal is not in this tenant: every step but the preview fails
-        assert stack.links() == {}
-        assert "PartnerLink" in texts["events"]
+    # The given principal is not in this tenant: there every step fails, and shows what a failure shows.
+    assert (made.code == 0) == (credential["kind"] != "given"), made.text
+    assert stack.links() == {}
 
 
 def test_the_canary_sings() -> None:

@@ -100,6 +100,26 @@ def test_ambient(stack_of: Callable[..., Any]) -> None:
     assert stack.empty()
 
 
+def test_federated(stack_of: Callable[..., Any]) -> None:
+    """The pipeline's token is exchanged; another branch's is not, and says why. Destroy works from anywhere."""
+    stack = stack_of(EXAMPLES / "federated")
+    subject = "repo:northwind/contoso:ref:refs/heads/main"
+    stack.pulumi("config", "set", "issuer", stack.sandbox.issuer("github"))
+    stack.issuer = f"github={subject}"
+    walk(stack, CONTOSO)
+    assert stack.sandbox.show()["applications"][0]["passwords"] == 0
+    assert not [request for request in stack.requests() if request.endswith("/addPassword")]
+
+    stack.issuer = stack.issuer.replace("main", "feature")
+    text = stack.refresh().text
+    assert "could not be verified and is kept as it was" in text
+    assert f"expects issuer {stack.sandbox.issuer('github')}, subject {subject}" in text
+    assert "presents issuer" in text
+    assert stack.links() == {CONTOSO: "4567891"}
+    assert "removing the link with an ephemeral secret instead" in stack.destroy().text
+    assert stack.empty()
+
+
 def test_every_example_is_run() -> None:
     """No example without a test, a README and a description."""
     tests = Path(__file__).read_text(encoding="utf-8")
