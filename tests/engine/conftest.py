@@ -53,15 +53,18 @@ class Stack:
             "NO_COLOR": "1",
         }
 
-    def pulumi(self, *arguments: str, **environment: str) -> Run:
-        """Run `pulumi` with these arguments and more variables."""
-        command = [
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of `pulumi` with these arguments, in the sandbox."""
+        return [
             *(sys.executable, "-m", "pal_components.cli", "sandbox", "run", "--state", str(self._state_dir)),
             *(("--issuer", self.issuer) if self.issuer else ()),
             *("--", "pulumi", *arguments, "--non-interactive"),
         ]
+
+    def pulumi(self, *arguments: str, **environment: str) -> Run:
+        """Run `pulumi` with these arguments and more variables."""
         done = subprocess.run(
-            command,
+            self.command(*arguments),
             cwd=self.work_dir,
             env={**self.environment, **environment},
             stdin=subprocess.DEVNULL,
