@@ -111,7 +111,7 @@ class PartnerLinkProvider(ResourceProvider):
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Tell a change of principal, which replaces, from all others, which do not."""
         differs = {
-            name: news.get(name) not in (None, olds["declared"].get(name), olds.get(name))
+            name: news.get(name) not in (None, _of(olds, "declared").get(name), olds.get(name))
             for name in ("tenant_id", "object_id")
         }
         # An object is in one tenant only: the same object under another tenant is the tenant's other name.
@@ -143,8 +143,7 @@ class PartnerLinkProvider(ResourceProvider):
         from pal_components.link.lifecycle import read
 
         try:
-            with _reported():
-                link = read(_operation(props))
+            link = read(_operation(props))
         except LinkError as error:
             _tell(f"warning: the link of {id_} could not be verified and is kept as it was: {error}")
             return ReadResult(id_, {**props, "verified": False})
@@ -166,7 +165,7 @@ class PartnerLinkProvider(ResourceProvider):
                 _operation({**news, "object_id": olds["object_id"], "cloud": olds.get("cloud")}),
                 news["partner_id"],
                 OnConflict(news["on_conflict"]),
-                managed=olds["declared"]["partner_id"],
+                managed=_of(olds, "declared").get("partner_id"),
             )
         outputs |= _shown(made.link) | {"cloud": made.cloud}
         if made.origin is not None:
@@ -180,7 +179,8 @@ class PartnerLinkProvider(ResourceProvider):
         reason: str | None
         try:
             with _reported():
-                reason = remove(_operation(props), props["declared"]["partner_id"])
+                operation = _operation(props)
+                reason = remove(operation, _of(props, "declared").get("partner_id") or props["partner_id"])
         except LinkError as error:
             if props.get("removal") != Removal.BEST_EFFORT:
                 raise
@@ -260,19 +260,19 @@ def _parse_object_id(value: object) -> str | None:
 
 def drift(id_: str, props: Mapping[str, Any], link: Link | None) -> list[str]:
     """Say in words what of a link is not as the state has it."""
-    declared = props["declared"]["partner_id"]
+    declared = _of(props, "declared").get("partner_id")
     if link is None:
-        return [f"the link of {id_} to partner ID {props['partner_id']} is gone: the next up makes it again"]
+        return [f"the link of {id_} to partner ID {props.get('partner_id')} is gone: the next up makes it again"]
     lines = []
     if link.partner_id != declared:
         lines.append(
             f"the link of {id_} names partner ID {link.partner_id} now, not {declared}: it was changed outside this "
             "stack. The next up switches it back where on_conflict is 'replace', and refuses otherwise"
         )
-    elif link.version is not None and props.get("version") is not None and link.version != props["version"]:
+    elif isinstance(known := props.get("version"), (int, float)) and link.version not in (None, known):
         lines.append(
             f"the link of {id_} names partner ID {declared} as before, but is at version {link.version}, "
-            f"not {props['version']:.0f}: it was removed and made again, or switched away and back"
+            f"not {known:.0f}: it was removed and made again, or switched away and back"
         )
     if not link.active:
         lines.append(f"the link of {id_} is {link.state}, not Active: it does not count. The next up links again")
@@ -318,9 +318,10 @@ def _declared(props: Mapping[str, Any]) -> dict[str, Any]:
 
 def _needs_call(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     """Whether the link itself is not as it should be."""
+    declared = _of(olds, "declared").get("partner_id")
     return (
-        news.get("partner_id") != olds["declared"]["partner_id"]
-        or olds["partner_id"] != olds["declared"]["partner_id"]
+        news.get("partner_id") != declared
+        or olds.get("partner_id") != declared
         or str(olds.get("state")).casefold() != "active"
     )
 
@@ -329,27 +330,34 @@ def _settings(props: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(props.get(name) for name in _SETTINGS)
 
 
+def _of(props: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return what should be a mapping, and may be anything in a state that somebody edited."""
+    value = props.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
 def _client_id(props: Mapping[str, Any]) -> Any:
-    credential = props.get("credential")
-    return credential.get("client_id") if isinstance(credential, Mapping) else credential
+    return _of(props, "credential").get("client_id", props.get("credential"))
 
 
 def _operation(props: Mapping[str, Any], *, made_now: bool = False) -> "Operation":
     from pal_components.link.lifecycle import Operation
 
-    credential = props["credential"]
-    kind = CredentialKind(credential["kind"])
-    fresh = kind not in (CredentialKind.GIVEN, CredentialKind.AMBIENT) or credential.get("enterprise_application")
-    principal = Principal(
-        kind=kind,
-        tenant_id=props["tenant_id"],
-        object_id=props.get("object_id"),
-        deployer_environment=props.get("deployer_environment") or "",
-        fresh=made_now and bool(fresh),
-        **{name: credential.get(name) for name in _OF_CREDENTIAL},
-    )
-    wait = props.get("max_wait")
-    return Operation(principal, Waiting(DEFAULT_BUDGET if wait is None else wait), cloud=props.get("cloud"))
+    try:
+        credential = props["credential"]
+        kind = CredentialKind(credential["kind"])
+        fresh = kind not in (CredentialKind.GIVEN, CredentialKind.AMBIENT) or credential.get("enterprise_application")
+        principal = Principal(
+            kind=kind,
+            tenant_id=parse_tenant_id(props["tenant_id"]),
+            object_id=_parse_object_id(props.get("object_id")),
+            deployer_environment=str(props.get("deployer_environment") or ""),
+            fresh=made_now and bool(fresh),
+            **{name: credential.get(name) for name in _OF_CREDENTIAL},
+        )
+        return Operation(principal, Waiting(parse_max_wait(props.get("max_wait"))), cloud=props.get("cloud"))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise LinkError(f"the state of this link is not as it was written: {type(error).__name__}: {error}") from None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pulumi.output import Unknown
 from pulumi.runtime import rpc
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
+from pal_components.link.errors import LinkError
 from pal_components.link.principal import CredentialKind
 from pal_components.partner_link import PartnerLinkProvider
 from pal_components.sandbox.server import Sandbox
@@ -311,6 +312,33 @@ def test_check_survives_anything(news: dict[str, Any]) -> None:
     result = PartnerLinkProvider().check({}, dict(news))
     assert set(result.inputs) >= set(news)
     assert all(failure.reason.startswith(failure.property) for failure in result.failures)
+
+
+state = st.dictionaries(
+    st.one_of(names, st.sampled_from(["declared", "version", "state", "cloud", "max_wait", "removal"])),
+    st.one_of(anything, credentials),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(state, state)
+def test_diff_of_any_state_survives(olds: dict[str, Any], news: dict[str, Any]) -> None:
+    """Whatever the state is, diff compares it."""
+    result = PartnerLinkProvider().diff("t/o", olds, news)
+    assert result.changes or not result.replaces
+
+
+@settings(max_examples=200, deadline=None)
+@given(state)
+def test_read_of_any_state_keeps_it(props: dict[str, Any]) -> None:
+    """Whatever the state is, read keeps what it cannot see and says so; nothing else comes out of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARM_ENVIRONMENT", "no cloud of this world")
+        patch.delenv("ARM_METADATA_HOSTNAME", raising=False)
+        result = PartnerLinkProvider().read("t/o", dict(props))
+        assert (result.id, result.outs) == ("t/o", {**props, "verified": False})
+        with pytest.raises(LinkError):
+            PartnerLinkProvider().delete("t/o", {**props, "removal": "strict"})
 
 
 @settings(max_examples=300, deadline=None)
