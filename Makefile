@@ -22,7 +22,7 @@ demo: engine ## onboard a customer and offboard it again, on the real engine and
 	@$(in_venv) $(python) tools/demo.py
 
 test: engine ## run all tests
-	$(in_venv) $(python) -m pytest -n 2
+	$(in_venv) $(python) -m pytest -n 2 --dist worksteal
 
 lint: setup ## check style and types
 	$(python) -m ruff check .
