@@ -8,6 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pal_components.attestation import (
+        ApprovalArgs as ApprovalArgs,
+    )
+    from pal_components.attestation import (
+        attestation_json as attestation_json,
+    )
+    from pal_components.attestation import (
+        attestation_markdown as attestation_markdown,
+    )
     from pal_components.credential import (
         CredentialArgs as CredentialArgs,
     )
@@ -16,6 +25,24 @@ if TYPE_CHECKING:
     )
     from pal_components.customer_access import (
         CustomerAccessArgs as CustomerAccessArgs,
+    )
+    from pal_components.lighthouse import (
+        AuthorizationArgs as AuthorizationArgs,
+    )
+    from pal_components.lighthouse import (
+        EligibleAuthorizationArgs as EligibleAuthorizationArgs,
+    )
+    from pal_components.lighthouse import (
+        HomeLinkArgs as HomeLinkArgs,
+    )
+    from pal_components.lighthouse import (
+        LighthouseDelegation as LighthouseDelegation,
+    )
+    from pal_components.lighthouse import (
+        LighthouseDelegationArgs as LighthouseDelegationArgs,
+    )
+    from pal_components.lighthouse import (
+        recommended_authorizations as recommended_authorizations,
     )
     from pal_components.link.decide import (
         OnConflict as OnConflict,
@@ -86,6 +113,15 @@ if TYPE_CHECKING:
     from pal_components.partner_link import (
         Removal as Removal,
     )
+    from pal_components.partner_team import (
+        MemberArgs as MemberArgs,
+    )
+    from pal_components.partner_team import (
+        PartnerTeam as PartnerTeam,
+    )
+    from pal_components.partner_team import (
+        PartnerTeamArgs as PartnerTeamArgs,
+    )
     from pal_components.role_assignments import (
         EligibleRoleAssignments as EligibleRoleAssignments,
     )
@@ -100,6 +136,18 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
+    "ApprovalArgs": "attestation",
+    "attestation_json": "attestation",
+    "attestation_markdown": "attestation",
+    "AuthorizationArgs": "lighthouse",
+    "EligibleAuthorizationArgs": "lighthouse",
+    "HomeLinkArgs": "lighthouse",
+    "LighthouseDelegation": "lighthouse",
+    "LighthouseDelegationArgs": "lighthouse",
+    "recommended_authorizations": "lighthouse",
+    "MemberArgs": "partner_team",
+    "PartnerTeam": "partner_team",
+    "PartnerTeamArgs": "partner_team",
     "CredentialArgs": "credential",
     "CustomerAccess": "customer_access",
     "CustomerAccessArgs": "customer_access",

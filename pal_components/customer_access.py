@@ -7,7 +7,7 @@ import pulumi
 import pulumi_azuread as azuread
 from typing_extensions import NotRequired, TypedDict
 
-from pal_components.attestation import attest
+from pal_components.attestation import ApprovalArgs, attest
 from pal_components.credential import CredentialArgs
 from pal_components.inputs import InputError, checked, only_known_keys
 from pal_components.link.decide import OnConflict
@@ -32,6 +32,10 @@ class CustomerAccessArgs(TypedDict):
     """Roles that count, by name, GUID or full id. Default: `Support Request Contributor`, the least that counts."""
     supporting_roles: NotRequired[list[pulumi.Input[str]]]
     """Roles that the principal needs as well, by name, GUID or full id. Assigned, never counted."""
+    accepted_roles: NotRequired[dict[str, str]]
+    """Roles among `roles` that are not listed as eligible, each with the reason why it is assigned all the same."""
+    approval: NotRequired[ApprovalArgs]
+    """The customer's approval of the link, for the evidence."""
     customer: NotRequired[pulumi.Input[str]]
     """The customer's name, for the evidence. Default: the component's name."""
     tenant_id: NotRequired[pulumi.Input[str]]
@@ -71,6 +75,7 @@ class CustomerAccess(pulumi.ComponentResource):
         """Declare the customer's access. Raises InputError for an input that cannot be right."""
         super().__init__("pal:index:CustomerAccess", name, None, opts)
         only_known_keys(name, args, CustomerAccessArgs)
+        only_known_keys(name, args.get("approval") or {}, ApprovalArgs, "approval.")
         partner_id = checked(name, "partner_id", args.get("partner_id"), parse_partner_id)
         on_conflict = checked(name, "on_conflict", args.get("on_conflict"), parse_on_conflict)
         child = pulumi.ResourceOptions(parent=self)
@@ -85,7 +90,8 @@ class CustomerAccess(pulumi.ComponentResource):
 
         credential: CredentialArgs = args.get("credential") or {"kind": CredentialKind.EPHEMERAL}
         principal = _principal(name, partner_id, credential, provider, child)
-        roles: dict[str, Any] = {key: args.get(key) for key in ("scopes", "roles", "supporting_roles")}
+        keys = ("scopes", "roles", "supporting_roles", "accepted_roles")
+        roles: dict[str, Any] = {key: args.get(key) for key in keys}
         assignments = EligibleRoleAssignments(
             f"{name}-roles",
             cast(
@@ -123,6 +129,8 @@ class CustomerAccess(pulumi.ComponentResource):
             partner_name=made.partner_name,
             state=made.state,
             assignments=assignments.assignments,
+            linked_since=made.updated_time,
+            approval=args.get("approval"),
         ).apply(lambda known: attest(**known))
         self.register_outputs(
             {

@@ -28,6 +28,8 @@ class EligibleRoleAssignmentsArgs(TypedDict):
     """Roles that count, by name, GUID or full id. Default: `Support Request Contributor`, the least that counts."""
     supporting_roles: NotRequired[list[pulumi.Input[str]]]
     """Roles that the principal needs as well, by name, GUID or full id. Assigned, never counted."""
+    accepted_roles: NotRequired[dict[str, str]]
+    """Roles among `roles` that are not listed as eligible, each with the reason why it is assigned all the same."""
     principal_type: NotRequired[pulumi.Input[str]]
     """`ServicePrincipal` (default) or `User`."""
 
@@ -42,7 +44,8 @@ class EligibleRoleAssignments(pulumi.ComponentResource):
     """
 
     assignments: pulumi.Output[list[dict[str, Any]]]
-    """What was assigned: `scope`, `id`, `roleName`, `roleType`, `eligible` (yes, no, unlisted), `supporting`."""
+    """What was assigned: `scope`, `id`, `roleName`, `roleType`, `eligible` (yes, no, unlisted), `supporting`,
+    `since`."""
 
     def __init__(
         self, name: str, args: EligibleRoleAssignmentsArgs, opts: pulumi.ResourceOptions | None = None
@@ -53,6 +56,7 @@ class EligibleRoleAssignments(pulumi.ComponentResource):
         if args.get("principal_id") is None:
             raise InputError(name, "principal_id", "is missing: give the object id of the principal")
         scopes = _scopes(name, args.get("scopes"))
+        self._accepted = _accepted(name, args.get("accepted_roles") or {})
         roles = self._roles(name, args)
         principal_id = pulumi.Output.from_input(args["principal_id"])
 
@@ -70,9 +74,8 @@ class EligibleRoleAssignments(pulumi.ComponentResource):
                     role_assignment_name=pulumi.Output.all(principal_id, scope, role).apply(_assignment_name),
                     opts=pulumi.ResourceOptions(parent=self),
                 )
-                evidence.append(
-                    pulumi.Output.all(assignment.id, scope, role, counted).apply(lambda values: _evidence(*values))
-                )
+                known = pulumi.Output.all(assignment.id, scope, role, counted, assignment.created_on)
+                evidence.append(known.apply(self._evidence))
         self.assignments = pulumi.Output.all(*evidence)
         self.register_outputs({"assignments": self.assignments})
 
@@ -97,11 +100,40 @@ class EligibleRoleAssignments(pulumi.ComponentResource):
 
     def _counted_role(self, given: Any) -> Role:
         role = _find_role(given)
+        if role.guid in self._accepted:
+            return role
         if role.verdict is Verdict.NO:
             raise ValueError(why_not_eligible(role))
         if role.verdict is Verdict.UNLISTED:
             pulumi.log.warn(why_unlisted(role), self)
         return role
+
+    def _evidence(self, values: Sequence[Any]) -> dict[str, Any]:
+        assignment_id, scope, role, counted, since = values
+        accepted = self._accepted.get(role.guid) if counted and role.verdict is not Verdict.YES else None
+        return {
+            "scope": scope.id,
+            "id": assignment_id,
+            "roleName": role.name,
+            "roleType": "BuiltInRole" if role.built_in else "CustomRole",
+            "eligible": role.verdict.value,
+            "supporting": not counted,
+            "since": since,
+            **({"accepted": accepted} if accepted else {}),
+        }
+
+
+def _accepted(name: str, given: dict[str, str]) -> dict[str, str]:
+    """Return the reasons by the GUID of the role that each accepts."""
+    result = {}
+    for role, reason in given.items():
+        path = f"accepted_roles[{role!r}]"
+        if not isinstance(reason, str) or not reason.strip():
+            raise InputError(name, path, "has no reason: say why a role that is not listed as eligible is assigned")
+        found = checked(name, path, role, _find_role)
+        assert isinstance(found, Role)
+        result[found.guid] = reason.strip()
+    return result
 
 
 def _find_role(given: Any) -> Role:
@@ -181,14 +213,3 @@ def _definition_id(values: Sequence[Any]) -> str:
 def _assignment_name(values: Sequence[Any]) -> str:
     principal_id, scope, role = values
     return str(uuid.uuid5(_NAMES, f"{principal_id.lower()}|{scope.key}|{role.guid}"))
-
-
-def _evidence(assignment_id: str, scope: Scope, role: Role, counted: bool) -> dict[str, Any]:
-    return {
-        "scope": scope.id,
-        "id": assignment_id,
-        "roleName": role.name,
-        "roleType": "BuiltInRole" if role.built_in else "CustomRole",
-        "eligible": role.verdict.value,
-        "supporting": not counted,
-    }

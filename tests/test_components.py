@@ -2,9 +2,10 @@
 
 import asyncio
 import base64
+import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -42,6 +43,12 @@ class Recorder(mocks.Mocks):
                 "clientId": "a0000000-0000-4000-8000-00000000000a",
                 "objectId": "a0000000-0000-4000-8000-00000000000b",
             }
+        if args.typ == "azure-native:authorization:RoleAssignment":
+            outputs |= {"createdOn": "2026-11-22T10:00:01.1234567Z"}
+        if args.typ == "azuread:index/invitation:Invitation":
+            outputs |= {"userId": "90000000-0000-4000-8000-000000000001"}
+        if args.typ == "azuread:index/user:User":
+            outputs |= {"objectId": "90000000-0000-4000-8000-000000000002"}
         if args.typ == "azuread:index/servicePrincipal:ServicePrincipal":
             outputs |= {"objectId": "b0000000-0000-4000-8000-00000000000b"}
         if args.typ == "azuread:index/applicationPassword:ApplicationPassword":
@@ -52,6 +59,7 @@ class Recorder(mocks.Mocks):
                 "object_id": inputs_of(args).get("object_id") or "b0000000-0000-4000-8000-00000000000b",
                 "partner_name": "Northwind Services",
                 "state": "Active",
+                "updated_time": "2026-11-22T10:00:01.5Z",
                 "version": 1,
                 "origin": "created",
             }
@@ -60,6 +68,8 @@ class Recorder(mocks.Mocks):
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         if args.token.endswith("getClientConfig"):
             return {"tenantId": TENANT, "clientId": "client", "objectId": DEPLOYER, "id": "x"}, []
+        if args.token.endswith("getGroup"):
+            return {"members": ["90000000-0000-4000-8000-000000000003", "90000000-0000-4000-8000-000000000004"]}, []
         if args.token.endswith("getServicePrincipal"):
             return {"objectId": "e0000000-0000-4000-8000-00000000000e", "displayName": "Given", **args.args}, []
         return {}, []
@@ -142,6 +152,7 @@ def test_the_attestation_has_the_communitys_keys() -> None:
     """Who is linked to whom, and what it may do where."""
     _, attestation = run(lambda: access(customer="Contoso Ltd", supporting_roles=["Reader"]).attestation)
     assignments = attestation.pop("assignments")
+    assert attestation.pop("libraryVersion")
     assert attestation == {
         "tenantId": TENANT,
         "tenantDisplayName": "Contoso Ltd",
@@ -154,6 +165,11 @@ def test_the_attestation_has_the_communitys_keys() -> None:
         "partnerAdminLink": True,
         "partnerName": "Northwind Services",
         "partnerId": "4567891",
+        "recognisedSince": "2026-11-22T10:00:01.5Z",
+        "recognisedUntil": None,
+        "covered": [SCOPE],
+        "approval": None,
+        "warnings": ["no approval of the customer is on record"],
     }
     assert sorted((a["roleName"], a["roleType"], a["eligible"], a["supporting"]) for a in assignments) == [
         ("Reader", "BuiltInRole", "no", True),
@@ -382,8 +398,243 @@ def test_other_languages_can_infer_the_schema() -> None:
         (pal.CustomerAccess, {"partnerId", "scopes"}),
         (pal.CustomerServicePrincipal, set()),
         (pal.EligibleRoleAssignments, {"principalId", "scopes"}),
+        (pal.LighthouseDelegation, {"scopes", "homeLink", "authorizations"}),
+        (pal.PartnerTeam, {"partnerId", "scopes"}),
     ):
         definition = analyzer.analyze_component(component)
         assert {name for name, item in definition.inputs.items() if not item.optional} == required
         described = [*definition.inputs.items(), *definition.outputs.items()]
         assert all(item.description for _, item in described), component
+
+
+def test_an_ineligible_role_is_accepted_with_a_reason() -> None:
+    """It is assigned, without a warning at preview, and the evidence shows why; without a reason it is refused."""
+    accepted = {"Reader": "contract 12 asks for it", "Access Review Operator Service Role": "pilot"}
+    _, attestation = run(
+        lambda: access(roles=[*accepted, "Contributor"], accepted_roles=accepted, scopes=[SCOPE]).attestation
+    )
+    by_name = {row["roleName"]: row for row in attestation["assignments"]}
+    assert by_name["Reader"]["accepted"] == "contract 12 asks for it"
+    assert "accepted" not in by_name["Contributor"]
+    assert f"Reader on {SCOPE} is listed as not eligible, accepted: contract 12 asks for it" in attestation["warnings"]
+    with pytest.raises(InputError, match="has no reason"):
+        run(lambda: access(roles=["Reader"], accepted_roles={"Reader": " "}))
+
+
+def test_the_evidence_as_text() -> None:
+    """JSON and Markdown for a customer to read: approval, what is covered, what to look at."""
+    approval = {"reference": "contract 12 | annex", "approved_by": "Jo Contoso", "approved_on": "2026-11-01"}
+    _, attestation = run(
+        lambda: (
+            access(scopes=[SCOPE, f"{SCOPE}/resourceGroups/rg-web"], customer="Contoso", approval=approval).attestation
+        )
+    )
+    assert json.loads(pal.attestation_json(attestation)) == attestation
+    text = pal.attestation_markdown(attestation)
+    assert "| Approval | contract 12 \\| annex, by Jo Contoso, on 2026-11-01 |" in text
+    assert f"## What is covered\n\n- {SCOPE}\n" in text
+    assert f"- {SCOPE}/resourceGroups/rg-web counts once: it lies inside {SCOPE}" in text
+    assert "no approval" not in text
+
+
+HOME: dict[str, Any] = {
+    "partner_id": "4567891",
+    "tenant_id": "99999999-9999-4999-8999-999999999999",
+    "object_id": "80000000-0000-4000-8000-000000000001",
+    "partner_name": "Northwind Services",
+}
+MANAGERS, CONSULTANTS = "80000000-0000-4000-8000-00000000000a", "80000000-0000-4000-8000-00000000000b"
+
+
+def delegation(**changes: Any) -> pal.LighthouseDelegation:
+    args: dict[str, Any] = {
+        "scopes": [SCOPE],
+        "home_link": HOME,
+        "authorizations": pal.recommended_authorizations(
+            managers=(MANAGERS, "Northwind managers"),
+            consultants=(CONSULTANTS, "Northwind consultants"),
+            linked_principal=(HOME["object_id"], "Northwind operations"),
+            working_role="Contributor",
+        ),
+        **changes,
+    }
+    return pal.LighthouseDelegation(
+        "contoso", cast(Any, {key: value for key, value in args.items() if value is not ...})
+    )
+
+
+def test_a_delegation() -> None:
+    """One definition for each subscription, one assignment for each scope; the evidence names the home link."""
+    group = f"{SCOPE}/resourceGroups/rg-web"
+    other = "/subscriptions/22222222-2222-2222-2222-222222222222"
+    eligible = {
+        "principal_id": CONSULTANTS,
+        "principal_name": "Northwind consultants",
+        "principal_type": "Group",
+        "role": "Contributor",
+        "maximum_duration": "PT4H",
+        "approvers": [{"principal_id": MANAGERS, "principal_name": "Northwind managers"}],
+    }
+    recorder, attestation = run(
+        lambda: (
+            delegation(scopes=[group, SCOPE, other], eligible_authorizations=[eligible], customer="Contoso").attestation
+        )
+    )
+    definitions = recorder.of_type("RegistrationDefinition")
+    assert {definition.inputs["scope"] for definition in definitions} == {SCOPE[1:], other[1:]}
+    properties = definitions[0].inputs["properties"]
+    assert properties["managedByTenantId"] == HOME["tenant_id"]
+    assert [row["roleDefinitionId"][:8] for row in properties["authorizations"]] == [
+        "91c1777a",
+        "acdd72a7",
+        "cfd33db0",
+        "b24988ac",
+    ]
+    policy = properties["eligibleAuthorizations"][0]["justInTimeAccessPolicy"]
+    assert policy["maximumActivationDuration"] == "PT4H"
+    assert policy["multiFactorAuthProvider"] == "Azure"
+    assert policy["managedByTenantApprovers"][0]["principalId"] == MANAGERS
+    assert len(recorder.of_type("RegistrationAssignment")) == 3
+    assert (attestation["tenantId"], attestation["objectId"]) == (HOME["tenant_id"], HOME["object_id"])
+    assert attestation["tenantDisplayName"] == "Contoso"
+    assert attestation["covered"] == [SCOPE, other]
+    assert {row["roleName"] for row in attestation["assignments"]} == {"Contributor"}
+
+
+def authorization(role: str, **more: Any) -> list[dict[str, Any]]:
+    linked = {"principal_id": HOME["object_id"], "principal_name": "linked", "role": "Contributor"}
+    return [linked, {"principal_id": CONSULTANTS, "principal_name": "consultants", "role": role, **more}]
+
+
+def just_in_time(**changes: Any) -> dict[str, Any]:
+    entry = {
+        "principal_id": CONSULTANTS,
+        "principal_name": "consultants",
+        "principal_type": "Group",
+        "role": "Contributor",
+        **changes,
+    }
+    return {"authorizations": authorization("Reader"), "eligible_authorizations": [entry]}
+
+
+CUSTOM = "/subscriptions/11111111-1111-1111-1111-111111111111/providers/Microsoft.Authorization/roleDefinitions/"
+
+
+@pytest.mark.parametrize(
+    ("changes", "property_path", "says"),
+    [
+        ({"scopes": []}, "scopes", "is empty"),
+        ({"scopes": ["/providers/Microsoft.Management/managementGroups/root"]}, "scopes[0]", "is a managementGroup"),
+        ({"scopes": [f"{SCOPE}/providers/A.B/c/d"]}, "scopes[0]", "is a resource"),
+        ({"home_link": ...}, "home_link", "is missing"),
+        ({"home_link": {"partner_id": "1"}}, "home_link.tenant_id", "is missing"),
+        ({"authorizations": []}, "authorizations", "is empty"),
+        ({"authorizations": authorization("Owner")}, "authorizations[1].role", "never delegates Owner"),
+        ({"authorizations": authorization("AcrImageSigner")}, "authorizations[1].role", "data actions"),
+        (
+            {"authorizations": authorization("Role Based Access Control Administrator")},
+            "authorizations[1].role",
+            "authorizations",
+        ),
+        ({"authorizations": authorization(CUSTOM + CONSULTANTS)}, "authorizations[1].role", "a custom role"),
+        (
+            {"authorizations": authorization("User Access Administrator")},
+            "authorizations[1].delegated_roles",
+            "is needed",
+        ),
+        (
+            {"authorizations": authorization("Reader", delegated_roles=["Contributor"])},
+            "authorizations[1].delegated_roles",
+            "goes with User Access Administrator only",
+        ),
+        ({"authorizations": authorization("Reader")[1:]}, "authorizations", "has none for the linked principal"),
+        (
+            {"authorizations": [{"principal_id": HOME["object_id"], "principal_name": "x", "role": "Reader"}]},
+            "authorizations",
+            "no role that counts",
+        ),
+        (just_in_time(principal_type="ServicePrincipal"), "eligible_authorizations[0].principal_type", "only a User"),
+        (just_in_time(principal_id=MANAGERS), "eligible_authorizations[0].principal_id", "no permanent authorization"),
+        (just_in_time(maximum_duration="PT9H"), "eligible_authorizations[0].maximum_duration", "PT30M to PT8H"),
+        (just_in_time(maximum_duration="8h"), "eligible_authorizations[0].maximum_duration", "ISO 8601"),
+        (
+            just_in_time(approvers=[{"principal_id": MANAGERS, "principal_name": "m"}] * 11),
+            "eligible_authorizations[0].approvers",
+            "10 at most",
+        ),
+    ],
+)
+def test_what_lighthouse_refuses(changes: dict[str, Any], property_path: str, says: str) -> None:
+    """What Azure would refuse, or what earns nothing, is refused at preview."""
+    with pytest.raises(InputError) as raised:
+        run(lambda: delegation(**changes))
+    assert raised.value.property_path == property_path
+    assert says in str(raised.value)
+
+
+def test_user_access_administrator_assigns_to_managed_identities() -> None:
+    """With the roles that it may assign it is delegated."""
+    granted = authorization("User Access Administrator", delegated_roles=["Contributor"])
+    recorder, _ = run(lambda: delegation(authorizations=granted))
+    wire = recorder.of_type("RegistrationDefinition")[0].inputs["properties"]["authorizations"][1]
+    assert wire["delegatedRoleDefinitionIds"] == ["b24988ac-6180-42a0-ab88-20f7382dd24c"]
+
+
+def team(**changes: Any) -> pal.PartnerTeam:
+    args: dict[str, Any] = {"partner_id": "4567891", "scopes": [SCOPE], **changes}
+    return pal.PartnerTeam("team", cast(Any, args))
+
+
+def test_a_team() -> None:
+    """Guests are invited, accounts created, objects taken; each gets the standing pair, and is told how to link."""
+    members = {
+        "jo": {"email": "jo@northwind.example", "display_name": "Jo"},
+        "kim": {"user_principal_name": "kim@contoso.onmicrosoft.com", "initial_password": "change-me-first"},
+        "lee": {"object_id": "90000000-0000-4000-8000-000000000009", "linked_on": "2026-11-20"},
+    }
+    recorder, made = run(lambda: (lambda t: pulumi.Output.all(t.to_link, t.attestation))(team(members=members)))
+    to_link, attestations = made
+    assert [person["name"] for person in to_link] == ["Jo", "kim@contoso.onmicrosoft.com"]
+    assert to_link[0]["commands"] == [
+        f"az login --tenant {TENANT} --allow-no-subscriptions",
+        "az extension add --name managementpartner",
+        "az managementpartner create --partner-id 4567891",
+    ]
+    granted = [
+        (row.inputs["principalId"][-1], row.inputs["principalType"]) for row in recorder.of_type("RoleAssignment")
+    ]
+    assert sorted(granted) == [(digit, "User") for digit in "112299"]
+    assert [a["partnerAdminLink"] for a in attestations] == [False, False, True]
+    assert attestations[1]["userPrincipalName"] == "kim@contoso.onmicrosoft.com"
+    user = recorder.of_type(":User")[0].inputs
+    assert user["forcePasswordChange"] is True
+    assert rpc.is_rpc_secret(user["password"])
+
+
+def test_a_group() -> None:
+    """The group gets the roles; its members count, and link, one by one."""
+    recorder, to_link = run(lambda: team(group_id="90000000-0000-4000-8000-00000000000f").to_link)
+    assert {row.inputs["principalType"] for row in recorder.of_type("RoleAssignment")} == {"Group"}
+    assert [person["objectId"][-1] for person in to_link] == ["3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "property_path", "says"),
+    [
+        ({}, "members", "one of the two"),
+        ({"members": {"a": {}}, "group_id": "g"}, "members", "one of the two"),
+        ({"members": {"a b": {"email": "a@b.example"}}}, "members['a b']", "no short name"),
+        ({"members": {"a": {}}}, "members['a']", "exactly one of"),
+        ({"members": {"a": {"email": "a@b.example", "object_id": TENANT}}}, "members['a']", "exactly one of"),
+        ({"members": {"a": {"email": "nobody"}}}, "members['a'].email", "no mail address"),
+        ({"members": {"a": {"user_principal_name": "a@b.example"}}}, "members['a'].initial_password", "is missing"),
+        ({"members": {"a": {"object_id": TENANT, "linked_on": "yesterday"}}}, "members['a'].linked_on", "a day"),
+        ({"group_id": "consultants"}, "group_id", "a GUID"),
+    ],
+)
+def test_what_is_no_team(changes: dict[str, Any], property_path: str, says: str) -> None:
+    """Each mistake is refused with the property's name."""
+    with pytest.raises(InputError) as raised:
+        run(lambda: team(**changes))
+    assert raised.value.property_path == property_path
+    assert says in str(raised.value)

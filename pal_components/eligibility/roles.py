@@ -56,6 +56,13 @@ class Role:
     """False for a role that the table of built-in roles does not have: a custom role, or a very new one."""
     definition_scope: str | None = None
     """For a role given by its full id outside the table: the id's part before `/providers/Microsoft.Authorization`."""
+    lighthouse: str | None = None
+    """Whether Azure Lighthouse can delegate it: `yes`, or why not (`data-actions`, `authorization-actions`, `owner`,
+    `delegated-roles-only`). None for a role that is not in the table."""
+    verdict_date: str = VERDICTS_DATE
+    """Day of the list that the verdict comes from, ISO 8601."""
+    verdict_source: str = VERDICTS_SOURCE
+    """The list that the verdict comes from."""
 
 
 class UnknownRole(ValueError):
@@ -84,6 +91,7 @@ def table() -> tuple[Role, ...]:
                 name=row["role_name"].strip(),
                 verdict=Verdict(row["pec_eligible"]),
                 former_name=row["pec_table_name"] or None,
+                lighthouse=row["lighthouse"],
             )
             for row in csv.DictReader(lines)
         )
@@ -125,7 +133,7 @@ def why_not_eligible(role: Role) -> str:
     """Say why a role with the verdict `no` must not be used for recognition, and which role to use instead."""
     return (
         f"{role.name!r} ({role.guid}) earns no partner earned credit: it is listed as not eligible "
-        f"({VERDICTS_SOURCE}, {VERDICTS_DATE}). Use {LEAST_PRIVILEGE!r}, the least privilege that counts, "
+        f"({role.verdict_source}, {role.verdict_date}). Use {LEAST_PRIVILEGE!r}, the least privilege that counts, "
         f"or another eligible role, and give {role.name!r} in supporting_roles if the principal needs it as well"
     )
 
@@ -134,6 +142,6 @@ def why_unlisted(role: Role) -> str:
     """Say what is not known about a role with the verdict `unlisted`."""
     kind = "it is newer than the list" if role.built_in else "it is a custom role or newer than the table"
     return (
-        f"{role.name!r} ({role.guid}) is on neither side of Microsoft's list of {VERDICTS_DATE}: {kind}, "
+        f"{role.name!r} ({role.guid}) is on neither side of Microsoft's list of {role.verdict_date}: {kind}, "
         f"so nobody can say that it earns partner earned credit. {LEAST_PRIVILEGE!r} beside it is safe"
     )

@@ -1,8 +1,10 @@
 """Azure scopes as values: parsed, normalised, compared as Azure compares them."""
 
 import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _NAME = re.compile(r"[^/<>%&?#\\\x00-\x1f]+")
@@ -51,6 +53,137 @@ class Scope:
         The subscription's id, or nothing for a management group.
         """
         return "" if self.kind is ScopeKind.MANAGEMENT_GROUP else "/".join(self.id.split("/")[:3])
+
+    @property
+    def parent(self) -> "Scope | None":
+        """The scope that this one inherits role assignments from, as far as the id tells.
+
+        A resource's is the resource that it is a part or an extension of, else its resource group, else its
+        subscription. Subscriptions and management groups have none: their ids do not say where they are.
+        """
+        parts = self.id.split("/")[1:]
+        if self.kind is ScopeKind.RESOURCE_GROUP:
+            return _scope(parts[:2], ScopeKind.SUBSCRIPTION)
+        if self.kind is not ScopeKind.RESOURCE:
+            return None
+        # What stands behind the last `providers` is NAMESPACE/TYPE/NAME, and one more TYPE/NAME for each nesting.
+        head = 4 if parts[2].lower() == "resourcegroups" else 2
+        last = max(i for i in range(head, len(parts)) if parts[i].lower() == "providers")
+        rest = parts[:-2] if len(parts) - last > 4 else parts[:last]
+        if len(rest) > head:
+            return _scope(rest, ScopeKind.RESOURCE)
+        return _scope(rest, ScopeKind.RESOURCE_GROUP if head == 4 else ScopeKind.SUBSCRIPTION)
+
+    def contains(self, other: "Scope", hierarchy: "Hierarchy | None" = None) -> bool:
+        """Whether a role assigned here holds at `other`: the same scope, or one below.
+
+        Without a hierarchy nothing is known to be below a management group but itself.
+        Raises InvalidHierarchy for one in which a management group is below itself.
+        """
+        return self in _lineage(other, _parents(hierarchy))
+
+
+Hierarchy: TypeAlias = Mapping[Scope, Collection[Scope]]
+"""What is below management groups: subscriptions and further management groups, each directly or through others."""
+
+
+@dataclass(frozen=True)
+class Redundant:
+    """A scope that adds nothing to what others cover."""
+
+    scope: Scope
+    """The scope that could be left out."""
+    because: Scope
+    """The scope that contains it, one of those that are covered."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The union of some scopes."""
+
+    covered: tuple[Scope, ...]
+    """The fewest of the scopes that together are all of them, in the order in which they were given."""
+    redundant: tuple[Redundant, ...]
+    """The others."""
+
+
+class InvalidHierarchy(ValueError):
+    """A hierarchy in which a management group is below itself."""
+
+
+def coverage(scopes: Iterable[Scope], hierarchy: Hierarchy | None = None) -> Coverage:
+    """Return the union of scopes: recognition runs over the resources under any of them, and counts each once.
+
+    `hierarchy` says what is below management groups; without it a subscription is never redundant because of one.
+    Raises InvalidHierarchy.
+    """
+    parents = _parents(hierarchy)
+    distinct = dict.fromkeys(scopes)
+    # The outermost of those that contain a scope is one that nothing else contains.
+    outermost = {
+        scope: next((above for above in reversed(_lineage(scope, parents)) if above in distinct), scope)
+        for scope in distinct
+    }
+    return Coverage(
+        tuple(scope for scope, above in outermost.items() if scope == above),
+        tuple(Redundant(scope, above) for scope, above in outermost.items() if scope != above),
+    )
+
+
+def uncovered(
+    wanted: Iterable[Scope], scopes: Iterable[Scope], hierarchy: Hierarchy | None = None
+) -> tuple[Scope, ...]:
+    """Return what of the wanted scopes is under none of the given ones, as the fewest scopes.
+
+    For a management group that is not covered itself but is listed in `hierarchy`, that is what is below it and not
+    covered: the list is taken to be complete. Of any other scope nobody knows its parts, so it is returned whole even
+    where some are covered.
+    Raises InvalidHierarchy.
+    """
+    parents = _parents(hierarchy)
+    below = hierarchy or {}
+    given = set(scopes)
+
+    def missing(scope: Scope) -> Iterator[Scope]:
+        if given.intersection(_lineage(scope, parents)):
+            return
+        if below.get(scope):
+            for child in below[scope]:
+                yield from missing(child)
+        else:
+            yield scope
+
+    return coverage((left for scope in wanted for left in missing(scope)), hierarchy).covered
+
+
+def _parents(hierarchy: Hierarchy | None) -> dict[Scope, list[Scope]]:
+    """Return the management groups that each scope is said to be below."""
+    parents: dict[Scope, list[Scope]] = {}
+    for group, members in (hierarchy or {}).items():
+        for member in members:
+            parents.setdefault(member, []).append(group)
+    return parents
+
+
+def _lineage(scope: Scope, parents: Mapping[Scope, list[Scope]]) -> list[Scope]:
+    """Return the scope and everything above it, the nearest first."""
+    lineage = [scope]
+    while (above := lineage[-1].parent) is not None:
+        lineage.append(above)
+
+    def climb(group: Scope, path: tuple[Scope, ...]) -> None:
+        if group in path:
+            raise InvalidHierarchy(f"{group} is below itself in the hierarchy")
+        for above in parents.get(group, ()):
+            # One that is reached again by a longer way is farther out than it seemed.
+            if above in lineage:
+                lineage.remove(above)
+            lineage.append(above)
+            climb(above, (*path, group))
+
+    for member in tuple(lineage):
+        climb(member, ())
+    return lineage
 
 
 class InvalidScope(ValueError):

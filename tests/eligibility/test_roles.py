@@ -4,7 +4,15 @@ from collections import Counter
 
 import pytest
 
-from pal_components.eligibility.roles import LEAST_PRIVILEGE, UnknownRole, Verdict, find_role, table
+from pal_components.eligibility.roles import (
+    LEAST_PRIVILEGE,
+    VERDICTS_DATE,
+    VERDICTS_SOURCE,
+    UnknownRole,
+    Verdict,
+    find_role,
+    table,
+)
 
 LEAST = "cfd33db0-3dd1-45e3-aa9d-cdbdf3b6f24e"
 
@@ -61,3 +69,17 @@ def test_custom_roles_are_unlisted() -> None:
     assert role.verdict is Verdict.UNLISTED
     assert not role.built_in
     assert role.definition_scope == scope
+
+
+@pytest.mark.parametrize("given", [LEAST_PRIVILEGE, "Reader", "AcrDelete", "00000000-1111-2222-3333-444444444444"])
+def test_every_verdict_has_its_date_and_source(given: str) -> None:
+    """A verdict never stands alone: also `unlisted` says of which list."""
+    role = find_role(given)
+    assert (role.verdict_date, role.verdict_source) == (VERDICTS_DATE, VERDICTS_SOURCE)
+
+
+def test_what_lighthouse_can_delegate() -> None:
+    """Of the 98 eligible roles Lighthouse takes 71; of a role outside the table nothing is known."""
+    assert Counter(role.lighthouse for role in table() if role.verdict is Verdict.YES)["yes"] == 71
+    assert find_role("Owner").lighthouse == "owner"
+    assert find_role("00000000-1111-2222-3333-444444444444").lighthouse is None
