@@ -21,6 +21,7 @@ _INPUTS = {
     "removal": "removal",
     "maxWait": "max_wait",
 }
+_OBJECTS = {"approval": "approval", "acceptedRoles": "accepted_roles", "suppressions": "suppressions"}
 _LISTS = ("scopes", "roles", "supportingRoles")
 _CREDENTIAL = {
     "kind": "kind",
@@ -44,6 +45,7 @@ def read_config(config: pulumi.Config) -> dict[str, Any]:
     for key, name in _INPUTS.items():
         if config.get(key) is not None:
             inputs[name] = _list(config, key) if key in _LISTS else config.get(key)
+    inputs |= {name: config.get_object(key) for key, name in _OBJECTS.items() if config.get(key) is not None}
     if "max_wait" in inputs:
         inputs["max_wait"] = config.get_float("maxWait")
     given = config.get("credential")
@@ -102,7 +104,7 @@ def _subscription(inputs: dict[str, Any]) -> str | None:
 def _config_key(property_path: str) -> str:
     """Return the configuration's spelling of a property path, such as `supportingRoles[0]`."""
     name = re.match(r"[a-z_]+", property_path)
-    keys = {value: key for key, value in _INPUTS.items()}
+    keys = {value: key for key, value in (_INPUTS | _OBJECTS).items()}
     return property_path.replace(name[0], keys.get(name[0], name[0]), 1) if name else property_path
 
 

@@ -78,6 +78,9 @@ if TYPE_CHECKING:
         PrincipalGone as PrincipalGone,
     )
     from pal_components.link.errors import (
+        PrincipalNotLinkable as PrincipalNotLinkable,
+    )
+    from pal_components.link.errors import (
         RemovalBlocked as RemovalBlocked,
     )
     from pal_components.link.errors import (
@@ -162,6 +165,7 @@ _HOME = {
     "OtherCloud": "link.errors",
     "PartnerIdRefused": "link.errors",
     "PrincipalGone": "link.errors",
+    "PrincipalNotLinkable": "link.errors",
     "RemovalBlocked": "link.errors",
     "SecretNotAllowed": "link.errors",
     "ServiceRefused": "link.errors",

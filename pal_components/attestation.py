@@ -16,9 +16,9 @@ class ApprovalArgs(TypedDict):
 
     reference: pulumi.Input[str]
     """Where it is on record: a contract's or a ticket's number, a link."""
-    approved_by: NotRequired[pulumi.Input[str]]
+    who: NotRequired[pulumi.Input[str]]
     """Who approved, on the customer's side."""
-    approved_on: NotRequired[pulumi.Input[str]]
+    when: NotRequired[pulumi.Input[str]]
     """When, ISO 8601 date."""
 
 
@@ -112,8 +112,8 @@ def attestation_markdown(attestation: Mapping[str, Any]) -> str:
         text
         for text in (
             approval.get("reference"),
-            f"by {approval['approved_by']}" if approval.get("approved_by") else None,
-            f"on {approval['approved_on']}" if approval.get("approved_on") else None,
+            f"by {approval['who']}" if approval.get("who") else None,
+            f"on {approval['when']}" if approval.get("when") else None,
         )
         if text
     )

@@ -9,11 +9,13 @@ from typing_extensions import NotRequired, TypedDict
 
 from pal_components.attestation import ApprovalArgs, attest
 from pal_components.credential import CredentialArgs
+from pal_components.eligibility.roles import LEAST_PRIVILEGE
 from pal_components.inputs import InputError, checked, only_known_keys
 from pal_components.link.decide import OnConflict
 from pal_components.link.identifiers import is_guid, parse_partner_id, parse_tenant_id
 from pal_components.link.principal import CredentialKind
 from pal_components.partner_link import PartnerLink, PartnerLinkArgs, Removal, parse_kind, parse_on_conflict
+from pal_components.review import review
 from pal_components.role_assignments import EligibleRoleAssignments, EligibleRoleAssignmentsArgs
 from pal_components.service_principal import NOTES, CustomerServicePrincipal
 
@@ -36,6 +38,8 @@ class CustomerAccessArgs(TypedDict):
     """Roles among `roles` that are not listed as eligible, each with the reason why it is assigned all the same."""
     approval: NotRequired[ApprovalArgs]
     """The customer's approval of the link, for the evidence."""
+    suppressions: NotRequired[dict[str, str]]
+    """Rules whose findings are acceptable here, each with the reason: `{"PAL003": "until the pipeline has OIDC"}`."""
     customer: NotRequired[pulumi.Input[str]]
     """The customer's name, for the evidence. Default: the component's name."""
     tenant_id: NotRequired[pulumi.Input[str]]
@@ -99,6 +103,19 @@ class CustomerAccess(pulumi.ComponentResource):
                 {"principal_id": principal["object_id"], "principal_type": principal["type"], **roles},
             ),
             child,
+        )
+        review(
+            self,
+            name,
+            link={"partner_id": partner_id, "tenant_id": args.get("tenant_id"), "credential": credential},
+            approval=args.get("approval"),
+            grants=[
+                (scope, role)
+                for scope in args.get("scopes") or ()
+                for role in [*(args.get("roles") or [LEAST_PRIVILEGE]), *(args.get("supporting_roles") or ())]
+            ],
+            standing_secret=credential.get("kind") == CredentialKind.SECRET,
+            suppressions=args.get("suppressions") or {},
         )
         link: dict[str, Any] = {
             "partner_id": partner_id,

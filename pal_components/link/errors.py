@@ -11,6 +11,7 @@ LinkError                   everything below
 ├── SecretNotAllowed        the deploying identity may not add a secret to the application
 ├── ApplicationGone         the application of the principal does not exist
 ├── WrongPrincipal          the credential signs in as somebody else
+├── PrincipalNotLinkable    a managed identity, or a foreign principal of the CSP programme
 ├── LinkConflict            the principal is linked to another partner
 ├── PartnerIdRefused        the service does not take this partner ID
 ├── ServiceRefused          the service refuses the caller or the request for another reason
@@ -88,6 +89,10 @@ class ApplicationGone(LinkError):
 
 class WrongPrincipal(LinkError):
     """The credential signs in as another principal than the one to link."""
+
+
+class PrincipalNotLinkable(LinkError):
+    """Principals of this type are not recognised: a managed identity, a foreign principal of the CSP programme."""
 
 
 class LinkConflict(LinkError):

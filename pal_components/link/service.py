@@ -14,7 +14,7 @@ from azure.mgmt.managementpartner import ACEProvisioningManagementPartnerAPI
 
 from pal_components.link.cloud import Cloud
 from pal_components.link.decide import Link, Unreadable
-from pal_components.link.errors import PartnerIdRefused, UnreadableAnswer
+from pal_components.link.errors import PartnerIdRefused, PrincipalNotLinkable, UnreadableAnswer
 from pal_components.link.explain import explain_answer, explain_sign_in, is_authentication, wire_error
 from pal_components.link.principal import Principal
 from pal_components.link.waiting import Waiting
@@ -123,7 +123,14 @@ def _nothing_linked(error: HttpResponseError) -> Exception | None:
 
 
 def _refusal(error: HttpResponseError, partner_id: str) -> Exception | None:
-    code = wire_error(error)[0] or ""
+    code, message = wire_error(error)
+    code = code or ""
+    if "CSP partner" in (message or ""):
+        return PrincipalNotLinkable(
+            "the caller is a foreign principal of the CSP programme (AOBO or GDAP), which cannot link: the partner in "
+            "the CSP transaction is recognised without it. Another partner uses an account or principal of the customer's "
+            "tenant. Nothing was changed"
+        )
     if code == "PartnerIdInvalid":
         return PartnerIdRefused(partner_id)
     if code == "ManagementPartnerNotFound":

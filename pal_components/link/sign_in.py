@@ -14,7 +14,14 @@ from azure.core.exceptions import AzureError
 
 from pal_components.link.cloud import Cloud
 from pal_components.link.deployer import deploying_credential
-from pal_components.link.errors import ApplicationGone, FederationMismatch, LinkError, SignInFailed, WrongPrincipal
+from pal_components.link.errors import (
+    ApplicationGone,
+    FederationMismatch,
+    LinkError,
+    PrincipalNotLinkable,
+    SignInFailed,
+    WrongPrincipal,
+)
 from pal_components.link.explain import explain_sign_in
 from pal_components.link.federation import TokenSource, claims_of, token_source
 from pal_components.link.graph import ApplicationSecrets
@@ -130,8 +137,15 @@ def _verified(principal: Principal, credential: TokenCredential, cloud: Cloud, w
     try:
         claims = jwt.decode(waiting.run(attempt), options={"verify_signature": False})
         tenant_id, object_id = str(claims["tid"]).lower(), str(claims["oid"]).lower()
+        managed_identity = claims.get("xms_mirid")
     except (jwt.PyJWTError, KeyError):
         raise SignInFailed(f"{principal} got a token that does not say whose it is") from None
+    if managed_identity:
+        raise PrincipalNotLinkable(
+            f"{principal} is the managed identity {managed_identity}, which Microsoft does not recognise (Link a "
+            "partner ID to your account that's used to manage customers): use a service principal, or a person's account. "
+            "Nothing was changed"
+        )
     if principal.object_id and principal.object_id.lower() != object_id:
         raise WrongPrincipal(
             f"{principal} signs in as object {object_id}, but {principal.object_id} is to be linked. "

@@ -5,12 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
+from azure.core.credentials import AccessToken
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from pal_components.client_certificate import self_signed
+from pal_components.link import sign_in
 from pal_components.link.decide import OnConflict, Origin
 from pal_components.link.errors import (
     ApplicationGone,
@@ -21,6 +24,7 @@ from pal_components.link.errors import (
     NoOidcToken,
     PartnerIdRefused,
     PrincipalGone,
+    PrincipalNotLinkable,
     RemovalBlocked,
     SecretNotAllowed,
     ServiceUnavailable,
@@ -439,3 +443,34 @@ def test_a_disabled_principal(directory: Any) -> None:
     directory.graph("PATCH", f"/servicePrincipals/{principal.object_id}", {"accountEnabled": False})
     with pytest.raises(RemovalBlocked, match=r"7000112.*disabled"):
         remove(Operation(principal), OURS)
+
+
+def test_a_managed_identity_is_refused(directory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its token says what it is, before anything is asked of the service."""
+    identity = "/subscriptions/1/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/runner"
+    claims = {"tid": directory.tenant_id, "oid": "00000000-0000-4000-8000-00000000000a", "xms_mirid": identity}
+    token = jwt.encode(claims, "a key of no importance, long enough")
+
+    class ManagedIdentity:
+        def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+            return AccessToken(token, 4070908800)
+
+    monkeypatch.setattr(sign_in, "deploying_credential", lambda *_: ManagedIdentity())
+    with pytest.raises(
+        PrincipalNotLinkable, match="the managed identity .*/runner, which Microsoft does not recognise"
+    ):
+        establish(Operation(Principal(CredentialKind.AMBIENT, directory.tenant_id)), OURS, OnConflict.FAIL)
+
+
+def test_a_foreign_principal_is_refused(directory: Any, sandbox: Sandbox) -> None:
+    """The service's words about CSP partners are explained."""
+    message = (
+        "The user does not have an account in this tenant. If you are a CSP partner logged in the customer tenant, "
+        "you will not be able to link the Partner ID"
+    )
+    principal = directory.principal()
+    sandbox.clear_faults()
+    sandbox.fault("status", status=403, code="Forbidden", message=message, method="PUT", path="ManagementPartner")
+    with pytest.raises(PrincipalNotLinkable, match="recognised without it"):
+        establish(Operation(principal), OURS, OnConflict.FAIL)
+    sandbox.clear_faults()
