@@ -128,8 +128,8 @@ def _refusal(error: HttpResponseError, partner_id: str) -> Exception | None:
     if "CSP partner" in (message or ""):
         return PrincipalNotLinkable(
             "the caller is a foreign principal of the CSP programme (AOBO or GDAP), which cannot link: the partner in "
-            "the CSP transaction is recognised without it. Another partner uses an account or principal of the customer's "
-            "tenant. Nothing was changed"
+            "the CSP transaction is recognised without it, and another partner uses an account or a principal of the "
+            "customer's tenant. Nothing was changed"
         )
     if code == "PartnerIdInvalid":
         return PartnerIdRefused(partner_id)

@@ -142,9 +142,8 @@ def _verified(principal: Principal, credential: TokenCredential, cloud: Cloud, w
         raise SignInFailed(f"{principal} got a token that does not say whose it is") from None
     if managed_identity:
         raise PrincipalNotLinkable(
-            f"{principal} is the managed identity {managed_identity}, which Microsoft does not recognise (Link a "
-            "partner ID to your account that's used to manage customers): use a service principal, or a person's account. "
-            "Nothing was changed"
+            f"{principal} is the managed identity {managed_identity}, which Microsoft does not recognise: use a "
+            "service principal, or a person's account. Nothing was changed"
         )
     if principal.object_id and principal.object_id.lower() != object_id:
         raise WrongPrincipal(
