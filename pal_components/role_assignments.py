@@ -72,6 +72,7 @@ class EligibleRoleAssignments(pulumi.ComponentResource):
                     # Without it ARM looks the principal up, and one that is seconds old is not there yet.
                     principal_type=args.get("principal_type") or "ServicePrincipal",
                     role_assignment_name=pulumi.Output.all(principal_id, scope, role).apply(_assignment_name),
+                    description=self._description(role, counted),
                     opts=pulumi.ResourceOptions(parent=self),
                 )
                 known = pulumi.Output.all(assignment.id, scope, role, counted, assignment.created_on)
@@ -107,6 +108,11 @@ class EligibleRoleAssignments(pulumi.ComponentResource):
         if role.verdict is Verdict.UNLISTED:
             pulumi.log.warn(why_unlisted(role), self)
         return role
+
+    def _description(self, role: pulumi.Input[Role], counted: bool) -> str | None:
+        """Tell the policy pack, and who reads the assignment in the portal, that somebody decided about the role."""
+        reason = self._accepted.get(role.guid) if counted and isinstance(role, Role) else None
+        return f"pal-suppress PAL001: {reason}" if reason else None
 
     def _evidence(self, values: Sequence[Any]) -> dict[str, Any]:
         assignment_id, scope, role, counted, since = values

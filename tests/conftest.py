@@ -1,5 +1,6 @@
 """What the tests share: a sandbox per test module, and principals in it."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +114,13 @@ class Directory:
     def passwords(self, principal: Principal) -> int:
         """Count the secrets of a principal's application."""
         return len(self.graph("GET", f"/applications/{principal.application_id}").json()["passwordCredentials"])
+
+
+@pytest.fixture(autouse=True)
+def whole_tracebacks() -> Iterator[None]:
+    """Undo what the link's provider does for the terminal when it runs in this process."""
+    yield
+    sys.__dict__.pop("tracebacklimit", None)
 
 
 @pytest.fixture(scope="module")

@@ -409,9 +409,12 @@ def test_other_languages_can_infer_the_schema() -> None:
 def test_an_ineligible_role_is_accepted_with_a_reason() -> None:
     """It is assigned, without a warning at preview, and the evidence shows why; without a reason it is refused."""
     accepted = {"Reader": "contract 12 asks for it", "Access Review Operator Service Role": "pilot"}
-    _, attestation = run(
+    recorder, attestation = run(
         lambda: access(roles=[*accepted, "Contributor"], accepted_roles=accepted, scopes=[SCOPE]).attestation
     )
+    described = [row.inputs.get("description") for row in recorder.of_type("RoleAssignment")]
+    assert "pal-suppress PAL001: contract 12 asks for it" in described
+    assert None in described
     by_name = {row["roleName"]: row for row in attestation["assignments"]}
     assert by_name["Reader"]["accepted"] == "contract 12 asks for it"
     assert "accepted" not in by_name["Contributor"]

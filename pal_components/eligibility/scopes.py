@@ -119,7 +119,7 @@ def coverage(scopes: Iterable[Scope], hierarchy: Hierarchy | None = None) -> Cov
     """
     parents = _parents(hierarchy)
     distinct = dict.fromkeys(scopes)
-    # The outermost of those that contain a scope is one that nothing else contains.
+    # The last of those that contain a scope is one that none of the others contains.
     outermost = {
         scope: next((above for above in reversed(_lineage(scope, parents)) if above in distinct), scope)
         for scope in distinct
@@ -166,7 +166,7 @@ def _parents(hierarchy: Hierarchy | None) -> dict[Scope, list[Scope]]:
 
 
 def _lineage(scope: Scope, parents: Mapping[Scope, list[Scope]]) -> list[Scope]:
-    """Return the scope and everything above it, the nearest first."""
+    """Return the scope and everything above it; each stands before what is above it, and may stand there again."""
     lineage = [scope]
     while (above := lineage[-1].parent) is not None:
         lineage.append(above)
@@ -175,9 +175,6 @@ def _lineage(scope: Scope, parents: Mapping[Scope, list[Scope]]) -> list[Scope]:
         if group in path:
             raise InvalidHierarchy(f"{group} is below itself in the hierarchy")
         for above in parents.get(group, ()):
-            # One that is reached again by a longer way is farther out than it seemed.
-            if above in lineage:
-                lineage.remove(above)
             lineage.append(above)
             climb(above, (*path, group))
 

@@ -196,6 +196,11 @@ def inside(component: Resource, row: Resource) -> Resource:
         ("PAL004", [password(endDate="2099-01-01T00:00:00Z")], None),
         ("PAL004", [password(endDate="tomorrow")], Settings(now=NOW)),
         ("PAL005", [link(), role(LEAST), role(OWNER, principal=CONTOSO)], None),
+        (
+            "PAL005",
+            [PRINCIPAL, IDENTITY, comes_from(link(), "object_id", PRINCIPAL, IDENTITY), role(OWNER)],
+            None,
+        ),
         ("PAL006", [resource(model.MANAGED_IDENTITY, "i", principalId=UNKNOWN), link()], None),
         ("PAL006", [PRINCIPAL, NEW_LINK, IDENTITY], None),
         ("PAL007", [link(), ELIGIBLE], None),
