@@ -189,7 +189,9 @@ class LighthouseDelegation(pulumi.ComponentResource):
                 definitions[subscription] = managedservices.RegistrationDefinition(
                     f"{name}-{label}",
                     scope=subscription.lstrip("/"),
-                    registration_definition_id=str(uuid.uuid5(_NAMES, f"{name}|{subscription.lower()}")),
+                    # Azure changes neither the managing tenant of a definition nor the definition of an assignment:
+                    # the names follow from them, so that another one is another resource.
+                    registration_definition_id=_guid(name, managing_tenant, subscription.lower()),
                     properties=cast(Any, {key: value for key, value in properties.items() if value is not None}),
                     opts=child,
                 )
@@ -198,7 +200,7 @@ class LighthouseDelegation(pulumi.ComponentResource):
                 managedservices.RegistrationAssignment(
                     f"{name}-{label}-{last}",
                     scope=scope.id.lstrip("/"),
-                    registration_assignment_id=str(uuid.uuid5(_NAMES, f"{name}|{scope.key}")),
+                    registration_assignment_id=_guid(name, managing_tenant, scope.key),
                     properties={"registration_definition_id": definitions[subscription].id},
                     opts=child,
                 )
@@ -218,6 +220,10 @@ class LighthouseDelegation(pulumi.ComponentResource):
             assignments=self.registrations.apply(lambda ids: _evidence(ids, scopes, linked)),
         ).apply(lambda known: attest(**known))
         self.register_outputs({"attestation": self.attestation, "registrations": self.registrations})
+
+
+def _guid(*parts: pulumi.Input[str]) -> pulumi.Output[str]:
+    return pulumi.Output.all(*parts).apply(lambda known: str(uuid.uuid5(_NAMES, "|".join(known))))
 
 
 def _scopes(name: str, given: Any) -> list[Scope]:

@@ -308,6 +308,21 @@ def _show(arguments: argparse.Namespace) -> int:
             for row in shown["roleAssignments"]
         ],
     )
+    # Most worlds have none of these.
+    if shown["registrations"]:
+        _table("Lighthouse registrations", ("kind", "id"), [(row["type"], row["id"]) for row in shown["registrations"]])
+    if shown["users"]:
+        _table(
+            "Users",
+            ("name", "principal", "tenant"),
+            [(row["userPrincipalName"], row["objectId"], row["tenantId"]) for row in shown["users"]],
+        )
+    if shown["groups"]:
+        _table(
+            "Groups",
+            ("name", "principal", "members"),
+            [(row["displayName"], row["objectId"], len(row["members"])) for row in shown["groups"]],
+        )
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from pal_components.sandbox.authorization import Authorization, Scope
 from pal_components.sandbox.entra import ARM_AUDIENCES
 from pal_components.sandbox.errors import ArmError, ServiceError
+from pal_components.sandbox.lighthouse import Lighthouse
 from pal_components.sandbox.state import State
 from pal_components.sandbox.tokens import TokenRefusedError, Tokens
 from pal_components.sandbox.wire import Answer, Call, Route, dispatch
@@ -75,6 +76,7 @@ class ResourceManager:
         self._tokens = tokens
         self._url = url
         self._authorization = Authorization(state, url, clock)
+        self._lighthouse = Lighthouse(state, self._authorization)
         subscription = "/subscriptions/{subscription_id}"
         groups = "/providers/Microsoft.Management/managementGroups"
         self._routes = (
@@ -104,7 +106,7 @@ class ResourceManager:
         """Carry the request out."""
         authenticate(call, self._tokens, self._url)
         api_version(call)
-        answer = self._authorization.answer(call) or dispatch(self._routes, call)
+        answer = self._authorization.answer(call) or self._lighthouse.answer(call) or dispatch(self._routes, call)
         if answer is None:
             message = f"The sandbox does not serve {call.method} {call.path}: see its fidelity page."
             raise ArmError(404, "NotServedBySandbox", message)
@@ -154,7 +156,12 @@ class ResourceManager:
 
     def _providers(self, call: Call, subscription_id: str) -> Answer:
         self._scope(call, f"/subscriptions/{subscription_id}", "Microsoft.Resources/subscriptions/providers/read")
-        names = ("Microsoft.Authorization", "Microsoft.ManagementPartner", "Microsoft.Resources")
+        names = (
+            "Microsoft.Authorization",
+            "Microsoft.ManagedServices",
+            "Microsoft.ManagementPartner",
+            "Microsoft.Resources",
+        )
         return Answer(content={"value": [_provider(subscription_id, name) for name in names]})
 
     def _provider(self, call: Call, subscription_id: str, namespace: str) -> Answer:
@@ -233,7 +240,7 @@ class ResourceManager:
         path = f"/subscriptions/{subscription_id}/resourceGroups/{name}"
         place = self._scope(call, path, "Microsoft.Resources/subscriptions/resourceGroups/delete")
         below = place.id + "/"
-        for table, column in (("role_assignment", "scope"), ("scope", "id")):
+        for table, column in (("role_assignment", "scope"), ("registration_assignment", "scope"), ("scope", "id")):
             self._state.run(
                 f"DELETE FROM {table} WHERE tenant_id = ? AND"  # noqa: S608
                 f" ({column} = ? OR substr({column}, 1, ?) = ? COLLATE NOCASE)",

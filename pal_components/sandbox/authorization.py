@@ -132,22 +132,24 @@ class Authorization:
             return True
         return any(
             row["scope"].lower() in places and built_in_roles()[row["role"]].allows(action)
-            for row in self._state.all(
-                "SELECT scope, role FROM role_assignment WHERE tenant_id = ? AND principal_id = ?",
-                scope.tenant_id,
-                caller.object_id,
-            )
+            for row in self._held(caller, scope.tenant_id)
+        )
+
+    def _held(self, caller: Caller, tenant_id: str) -> list[sqlite3.Row]:
+        """Return scope and role of what a caller is assigned, itself or through groups in groups."""
+        return self._state.all(
+            "WITH RECURSIVE held (id) AS ("
+            " VALUES (?) UNION SELECT group_id FROM group_member JOIN held ON member_id = held.id"
+            ") SELECT scope, role FROM role_assignment WHERE tenant_id = ? AND principal_id IN (SELECT id FROM held)",
+            caller.object_id,
+            tenant_id,
         )
 
     def visible(self, caller: Caller, scope: Scope) -> bool:
         """Whether a caller has any role at a place, above it or below it, and so sees it in lists."""
         places = {place.lower() for place in (scope.id, *scope.above)}
         below = scope.id.lower() + "/"
-        rows = self._state.all(
-            "SELECT scope FROM role_assignment WHERE tenant_id = ? AND principal_id = ?",
-            scope.tenant_id,
-            caller.object_id,
-        )
+        rows = self._held(caller, scope.tenant_id)
         return any(row["scope"].lower() in places or row["scope"].lower().startswith(below) for row in rows)
 
     # Role definitions
@@ -295,9 +297,7 @@ class Authorization:
         """Return the principal's type; where the type is given, Azure does not insist that the principal is known."""
         if given is not None and given not in _PRINCIPAL_TYPES:
             raise ArmError(400, "InvalidPrincipalType", f"The principal type '{given}' is not valid.")
-        known = self._state.one(
-            "SELECT 1 FROM service_principal WHERE tenant_id = ? AND id = ?", tenant_id, principal_id
-        )
+        known = self._state.one("SELECT type FROM principal WHERE tenant_id = ? AND id = ?", tenant_id, principal_id)
         if known is None and given is None:
             raise ArmError(
                 400,
@@ -308,14 +308,14 @@ class Authorization:
                 "assignment principalType property to a value, such as ServicePrincipal, User, or Group.  See "
                 "https://aka.ms/docs-principaltype",
             )
-        if known is not None and given not in (None, "ServicePrincipal"):
+        if known is not None and given not in (None, known["type"]):
             raise ArmError(
                 400,
                 "UnmatchedPrincipalType",
-                f"The PrincipalId '{principal_id.replace('-', '')}' has type 'ServicePrincipal' , which is different "
+                f"The PrincipalId '{principal_id.replace('-', '')}' has type '{known['type']}' , which is different "
                 f"from specified PrinciaplType '{given}'.",
             )
-        return str(given or "ServicePrincipal")
+        return str(known["type"] if known else given)
 
 
 def _denied(caller: Caller, action: str, path: str) -> ArmError:

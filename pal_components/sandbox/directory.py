@@ -156,7 +156,7 @@ def add_application(
     object_id, app_id = object_id or str(uuid.uuid4()), app_id or str(uuid.uuid4())
     tenant = state.one("SELECT default_domain FROM tenant WHERE id = ?", tenant_id)
     document = {
-        **_merged(_APPLICATION, properties, _APPLICATION_READ_ONLY),
+        **merged(_APPLICATION, properties, _APPLICATION_READ_ONLY),
         "appId": app_id,
         "applicationTemplateId": None,
         "createdDateTime": time,
@@ -173,7 +173,7 @@ def add_application(
 def update_application(state: State, row: sqlite3.Row, properties: Mapping[str, Any]) -> None:
     """Change properties of an application; its principal in the same tenant takes over the name."""
     document = json.loads(row["document"])
-    changed = {**document, **_merged(document, properties, _APPLICATION_READ_ONLY, row["id"])}
+    changed = {**document, **merged(document, properties, _APPLICATION_READ_ONLY, row["id"])}
     if not changed["displayName"]:
         raise GraphError(400, "Request_BadRequest", "Property 'displayName' of resource 'Application' is required.")
     state.run("UPDATE application SET document = ? WHERE id = ?", json.dumps(changed), row["id"])
@@ -233,7 +233,7 @@ def add_service_principal(
     object_id = object_id or str(uuid.uuid4())
     own = {key: value for key, value in properties.items() if key != "appId"}
     document = {
-        **_merged(_SERVICE_PRINCIPAL, own, _SERVICE_PRINCIPAL_READ_ONLY),
+        **merged(_SERVICE_PRINCIPAL, own, _SERVICE_PRINCIPAL_READ_ONLY),
         "appDisplayName": registered["displayName"],
         "appId": app_id,
         "appOwnerOrganizationId": application["tenant_id"],
@@ -260,7 +260,7 @@ def add_service_principal(
 def update_service_principal(state: State, row: sqlite3.Row, properties: Mapping[str, Any]) -> None:
     """Change properties of a service principal."""
     document = json.loads(row["document"])
-    changed = {**document, **_merged(document, properties, _SERVICE_PRINCIPAL_READ_ONLY, row["id"])}
+    changed = {**document, **merged(document, properties, _SERVICE_PRINCIPAL_READ_ONLY, row["id"])}
     state.run("UPDATE service_principal SET document = ? WHERE id = ?", json.dumps(changed), row["id"])
     if "keyCredentials" in properties:
         credentials.replace_certificates(state, row["id"], properties["keyCredentials"])
@@ -268,6 +268,7 @@ def update_service_principal(state: State, row: sqlite3.Row, properties: Mapping
 
 def delete_service_principal(state: State, row: sqlite3.Row) -> None:
     """Delete a service principal; its role assignments and its partner link's record stay behind."""
+    state.run("DELETE FROM group_member WHERE member_id = ?", row["id"])
     state.run("DELETE FROM graph_permission WHERE principal_id = ?", row["id"])
     state.run("DELETE FROM owner WHERE owner_id = ?", row["id"])
     _forget(state, row["id"])
@@ -289,10 +290,10 @@ def add_owner(state: State, object_id: str, owner_id: str) -> None:
     state.run("INSERT OR IGNORE INTO owner VALUES (?, ?)", object_id, owner_id)
 
 
-def _merged(
+def merged(
     known: Mapping[str, Any], given: Mapping[str, Any], read_only: set[str], object_id: str | None = None
 ) -> dict[str, Any]:
-    """Return ``known`` with what was given, as Graph takes it: null empties a list, objects merge."""
+    """Return what is known of an object with what was given, as Graph takes it: null empties a list, objects merge."""
     result = copy.deepcopy(dict(known))
     for key, value in given.items():
         if key.startswith("@") or "@odata." in key or key == "keyCredentials" or (key == "id" and value == object_id):

@@ -1,15 +1,15 @@
-"""Microsoft Graph, v1.0 and beta: applications, service principals, their owners and credentials."""
+"""Microsoft Graph, v1.0 and beta: applications, service principals, their owners and credentials, and people."""
 
-import json
-import re
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from pal_components.sandbox import admin, credentials, directory, propagation
+from pal_components.sandbox import admin, credentials, directory, people, propagation
 from pal_components.sandbox.directory import Kind
 from pal_components.sandbox.errors import GraphError, ServiceError, expected
+from pal_components.sandbox.graph_people import GraphPeople, referenced
+from pal_components.sandbox.odata import body, denied, filtered, missing, selected
 from pal_components.sandbox.state import State
 from pal_components.sandbox.tokens import Caller, TokenRefusedError, Tokens
 from pal_components.sandbox.wire import Answer, Call, Route, dispatch
@@ -21,14 +21,7 @@ _READERS = {READ_ALL, WRITE_ALL, WRITE_OWNED, "Directory.Read.All", "Directory.R
 _DIRECTORY_READERS = {"Organization.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"}
 
 _KINDS: dict[str, Kind] = {"applications": "application", "serviceprincipals": "service_principal"}
-_TYPES: dict[Kind, str] = {
-    "application": "#microsoft.graph.application",
-    "service_principal": "#microsoft.graph.servicePrincipal",
-}
-_COMPARISON = re.compile(r"(\w+)\s+eq\s+'((?:[^']|'')*)'", re.IGNORECASE)
-_MEMBERSHIP = re.compile(r"(\w+)/any\((\w+):\s*\2\s+eq\s+'((?:[^']|'')*)'\)", re.IGNORECASE)
 _FILTERABLE = {"id", "appId", "displayName", "identifierUris", "servicePrincipalNames", "tags"}
-_REFERENCE = re.compile(r".*/(?:directoryObjects|servicePrincipals|users)/([0-9a-fA-F-]{36})")
 
 _REFUSALS = {
     "missing": "Access token is empty.",
@@ -49,10 +42,12 @@ class Graph:
         self._tokens = tokens
         self._base = f"{url}/graph"
         self._clock = clock
+        self._people = GraphPeople(state, self._base, clock)
         item = "/{objects}/{object_id}"
         federated = "/applications/{object_id}/federatedIdentityCredentials"
         # Fixed names first: `{objects}` would take them too.
         self._routes = (
+            *self._people.routes,
             Route.to("GET", "/organization", self._organization),
             Route.to("GET", federated, self._list_federated),
             Route.to("POST", federated, self._add_federated),
@@ -106,7 +101,7 @@ class Graph:
 
     def _may_read(self, call: Call) -> None:
         if not self._caller(call).roles & _READERS:
-            raise _denied()
+            raise denied()
 
     def _may_write(self, call: Call, object_id: str | None) -> None:
         """Let a caller with the permission for everything pass, and one with that for its own if it is the owner."""
@@ -117,7 +112,7 @@ class Graph:
             object_id is None or directory.is_owner(self._state, object_id, caller.object_id)
         ):
             return
-        raise _denied()
+        raise denied()
 
     # Objects
 
@@ -128,7 +123,7 @@ class Graph:
         self._may_read(call)
         row = directory.get(self._state, kind, self._caller(call).tenant_id, object_id)
         if row is None:
-            raise _missing(object_id)
+            raise missing(object_id)
         return kind, row
 
     def _written(self, call: Call, objects: str, object_id: str) -> tuple[Kind, sqlite3.Row]:
@@ -145,12 +140,9 @@ class Graph:
             f"SELECT * FROM {kind} WHERE tenant_id = ? ORDER BY rowid",  # noqa: S608
             self._caller(call).tenant_id,
         )
-        found = [directory.rendered(self._state, row) for row in rows]
-        if "$filter" in call.query:
-            wanted = _filter(call.query["$filter"])
-            found = [document for document in found if wanted(document)]
+        found = filtered(call, [directory.rendered(self._state, row) for row in rows], _FILTERABLE)
         context = self._context(call, objects)
-        return Answer(content={"@odata.context": context, "value": [_selected(call, document) for document in found]})
+        return Answer(content={"@odata.context": context, "value": [selected(call, document) for document in found]})
 
     def _create(self, call: Call, objects: str) -> Answer:
         kind = _KINDS.get(objects.lower())
@@ -158,7 +150,7 @@ class Graph:
             raise self._unknown(call)
         self._may_write(call, None)
         caller = self._caller(call)
-        properties = _json(call)
+        properties = body(call)
         owners = [caller.object_id]
         for reference in expected(properties.pop("owners@odata.bind", None), list, "owners") or ():
             owners.append(self._referenced(call, reference))
@@ -203,7 +195,7 @@ class Graph:
 
     def _change(self, call: Call, objects: str, object_id: str) -> Answer:
         kind, row = self._written(call, objects, object_id)
-        properties = _json(call)
+        properties = body(call)
         known = credentials.certificate_ids(self._state, row["id"])
         if kind == "application":
             directory.update_application(self._state, row, properties)
@@ -229,7 +221,7 @@ class Graph:
 
     def _shown(self, call: Call, kind: Kind, row: sqlite3.Row) -> dict[str, Any]:
         name = "applications" if kind == "application" else "servicePrincipals"
-        document = _selected(call, directory.rendered(self._state, row))
+        document = selected(call, directory.rendered(self._state, row))
         return {"@odata.context": self._context(call, f"{name}/$entity"), **document}
 
     def _context(self, call: Call, name: str) -> str:
@@ -240,9 +232,9 @@ class Graph:
     def _add_password(self, call: Call, objects: str, object_id: str) -> Answer:
         _, row = self._written(call, objects, object_id)
         if propagation.unknown(self._state, "graph", row["id"], self._clock()):
-            raise _missing(object_id)
-        body = _json(call) if call.body else {}
-        wanted = expected(body.get("passwordCredential"), dict, "passwordCredential") or {}
+            raise missing(object_id)
+        document = body(call) if call.body else {}
+        wanted = expected(document.get("passwordCredential"), dict, "passwordCredential") or {}
         name = expected(wanted.get("displayName"), str, "displayName")
         starts, ends = credentials.password_dates(wanted, self._clock())
         life = (credentials.time_of(starts, "startDateTime"), credentials.time_of(ends, "endDateTime"))
@@ -272,31 +264,21 @@ class Graph:
 
     def _remove_password(self, call: Call, objects: str, object_id: str) -> Answer:
         _, row = self._written(call, objects, object_id)
-        credentials.remove_password(self._state, row["id"], str(_json(call).get("keyId") or ""))
+        credentials.remove_password(self._state, row["id"], str(body(call).get("keyId") or ""))
         return Answer(204)
 
     # Owners
 
     def _list_owners(self, call: Call, objects: str, object_id: str) -> Answer:
         _, row = self._object(call, objects, object_id)
-        owners = self._state.all(
-            "SELECT service_principal.* FROM owner JOIN service_principal ON service_principal.id = owner.owner_id"
-            " WHERE owner.object_id = ? ORDER BY owner.rowid",
-            row["id"],
-        )
-        value = [
-            {
-                "@odata.type": _TYPES["service_principal"],
-                **_selected(call, directory.rendered(self._state, owner)),
-            }
-            for owner in owners
-        ]
+        owners = people.owners(self._state, row["tenant_id"], row["id"])
+        value = [{"@odata.type": owner["@odata.type"], **selected(call, owner)} for owner in owners]
         context = self._context(call, "directoryObjects")
         return Answer(content={"@odata.context": context, "value": value})
 
     def _add_owner(self, call: Call, objects: str, object_id: str) -> Answer:
         _, row = self._written(call, objects, object_id)
-        owner = self._referenced(call, _json(call).get("@odata.id"))
+        owner = self._referenced(call, body(call).get("@odata.id"))
         if directory.is_owner(self._state, row["id"], owner):
             message = "One or more added object references already exist for: 'owners'."
             raise GraphError(400, "Request_BadRequest", message)
@@ -306,33 +288,25 @@ class Graph:
     def _remove_owner(self, call: Call, objects: str, object_id: str, owner_id: str) -> Answer:
         _, row = self._written(call, objects, object_id)
         if not directory.is_owner(self._state, row["id"], owner_id.lower()):
-            raise _missing(owner_id)
+            raise missing(owner_id)
         self._state.run("DELETE FROM owner WHERE object_id = ? AND owner_id = ?", row["id"], owner_id.lower())
         return Answer(204)
 
     def _referenced(self, call: Call, reference: object) -> str:
-        match = _REFERENCE.fullmatch(str(reference))
-        if match is None:
-            raise GraphError(400, "Request_BadRequest", f"Invalid reference: {reference}")
-        object_id = match[1].lower()
-        if directory.get(self._state, "service_principal", self._caller(call).tenant_id, object_id) is None:
-            raise _missing(object_id)
-        return object_id
+        return referenced(self._state, self._caller(call).tenant_id, reference, "servicePrincipal", "user")
 
     # Federated identity credentials
 
     def _list_federated(self, call: Call, object_id: str) -> Answer:
         _, row = self._object(call, "applications", object_id)
         context = self._context(call, f"applications('{row['id']}')/federatedIdentityCredentials")
-        value = credentials.federated_credentials(self._state, row["id"])
-        if "$filter" in call.query:
-            wanted = _filter(call.query["$filter"], {"name", "issuer", "subject"})
-            value = [entry for entry in value if wanted(entry)]
+        known = credentials.federated_credentials(self._state, row["id"])
+        value = filtered(call, known, {"name", "issuer", "subject"})
         return Answer(content={"@odata.context": context, "value": value})
 
     def _add_federated(self, call: Call, object_id: str) -> Answer:
         _, row = self._written(call, "applications", object_id)
-        credential_id = credentials.put_federated_credential(self._state, row["id"], _json(call))
+        credential_id = credentials.put_federated_credential(self._state, row["id"], body(call))
         self._made("federated", credential_id)
         return Answer(201, self._federated(row["id"], credential_id))
 
@@ -343,7 +317,7 @@ class Graph:
     def _change_federated(self, call: Call, object_id: str, credential_id: str) -> Answer:
         _, row = self._written(call, "applications", object_id)
         known = self._federated(row["id"], credential_id)
-        properties = _json(call)
+        properties = body(call)
         if properties.get("name", known["name"]) != known["name"]:
             raise GraphError(400, "Request_BadRequest", "Property 'name' of a federated credential cannot be changed.")
         credentials.put_federated_credential(self._state, row["id"], properties, known["id"])
@@ -359,13 +333,13 @@ class Graph:
         for entry in credentials.federated_credentials(self._state, application_id):
             if credential_id.lower() in (entry["id"], entry["name"].lower()):
                 return entry
-        raise _missing(credential_id)
+        raise missing(credential_id)
 
     # The tenant
 
     def _organization(self, call: Call) -> Answer:
         if not self._caller(call).roles & (_READERS | _DIRECTORY_READERS):
-            raise _denied()
+            raise denied()
         tenant = self._state.one("SELECT * FROM tenant WHERE id = ?", self._caller(call).tenant_id)
         assert tenant is not None
         domain = {
@@ -382,58 +356,7 @@ class Graph:
             "verifiedDomains": [domain],
         }
         context = self._context(call, "organization")
-        return Answer(content={"@odata.context": context, "value": [_selected(call, organization)]})
+        return Answer(content={"@odata.context": context, "value": [selected(call, organization)]})
 
     def _time(self) -> str:
         return self._clock().astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _denied() -> GraphError:
-    return GraphError(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
-
-
-def _missing(object_id: str) -> GraphError:
-    return GraphError(
-        404,
-        "Request_ResourceNotFound",
-        f"Resource '{object_id}' does not exist or one of its queried reference-property objects are not present.",
-    )
-
-
-def _json(call: Call) -> dict[str, Any]:
-    try:
-        body = json.loads(call.body)
-    except ValueError:
-        raise GraphError(400, "BadRequest", "Unable to read JSON request payload.") from None
-    if not isinstance(body, dict):
-        raise GraphError(400, "BadRequest", "Unable to read JSON request payload.")
-    return body
-
-
-def _selected(call: Call, document: dict[str, Any]) -> dict[str, Any]:
-    select = call.query.get("$select")
-    if not select:
-        return document
-    names = {name.strip() for name in select.split(",")} | {"id"}
-    return {key: value for key, value in document.items() if key in names}
-
-
-def _filter(expression: str, properties: set[str] = _FILTERABLE) -> Callable[[dict[str, Any]], bool]:
-    """Return what tells whether a document fits ``name eq 'value'`` or ``names/any(x:x eq 'value')``."""
-    if match := _COMPARISON.fullmatch(expression.strip()):
-        name, value = match[1], match[2]
-    elif match := _MEMBERSHIP.fullmatch(expression.strip()):
-        name, value = match[1], match[3]
-    else:
-        raise GraphError(400, "Request_UnsupportedQuery", f"The sandbox does not understand the filter: {expression}")
-    if name not in properties:
-        raise GraphError(400, "Request_UnsupportedQuery", f"Unsupported property filter clause on '{name}'.")
-    wanted = value.replace("''", "'").lower()
-
-    def fits(document: dict[str, Any]) -> bool:
-        found = document.get(name)
-        if isinstance(found, list):
-            return any(str(entry).lower() == wanted for entry in found)
-        return str(found).lower() == wanted
-
-    return fits

@@ -30,6 +30,14 @@ _ACTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         (),
     ),
+    "Managed Services Registration assignment Delete Role": (
+        (
+            "Microsoft.ManagedServices/registrationAssignments/read",
+            "Microsoft.ManagedServices/registrationAssignments/delete",
+            "Microsoft.ManagedServices/operationStatuses/read",
+        ),
+        (),
+    ),
     "Support Request Contributor": (
         (
             "Microsoft.Authorization/*/read",
@@ -50,6 +58,8 @@ class Role:
     name: str
     actions: tuple[str, ...]
     not_actions: tuple[str, ...]
+    lighthouse: str
+    """Whether Azure Lighthouse can delegate it, in the table's words: "yes", or what is in the way."""
 
     def allows(self, action: str) -> bool:
         """Whether the role allows an action such as ``Microsoft.Authorization/roleAssignments/write``."""
@@ -65,8 +75,11 @@ def built_in_roles() -> dict[str, Role]:
     """Return every built-in role by its GUID, in the table's order."""
     table = files("pal_components") / "eligibility" / "azure_built_in_roles.csv"
     lines = table.read_text(encoding="utf-8").splitlines()
-    rows = [(row["role_definition_guid"].lower(), row["role_name"]) for row in csv.DictReader(lines)]
-    return {guid: Role(guid, name, *_ACTIONS.get(name, _OTHERS)) for guid, name in rows}
+    roles = {}
+    for row in csv.DictReader(lines):
+        guid, name = row["role_definition_guid"].lower(), row["role_name"]
+        roles[guid] = Role(guid, name, *_ACTIONS.get(name, _OTHERS), lighthouse=row["lighthouse"])
+    return roles
 
 
 def role_named(name: str) -> Role | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pal_components.sandbox.errors import SandboxError
 
 FILE_NAME = "world.db"
-VERSION = 2
+VERSION = 3
 
 # Objects of the directory that services pass on as they are live as JSON in `document`; what is searched or checked
 # is a column. Nothing but salted hashes is kept of secrets.
@@ -41,6 +41,19 @@ CREATE TABLE service_principal (
     seeded INTEGER NOT NULL,
     UNIQUE (tenant_id, app_id)
 );
+CREATE TABLE directory_user (
+    id TEXT PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    name TEXT NOT NULL COLLATE NOCASE,
+    document TEXT NOT NULL,
+    UNIQUE (tenant_id, name)
+);
+CREATE TABLE directory_group (id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL, document TEXT NOT NULL);
+CREATE TABLE group_member (group_id TEXT NOT NULL, member_id TEXT NOT NULL, PRIMARY KEY (group_id, member_id));
+CREATE VIEW principal AS
+    SELECT id, tenant_id, 'ServicePrincipal' AS type FROM service_principal
+    UNION ALL SELECT id, tenant_id, 'User' FROM directory_user
+    UNION ALL SELECT id, tenant_id, 'Group' FROM directory_group;
 CREATE TABLE owner (object_id TEXT NOT NULL, owner_id TEXT NOT NULL, PRIMARY KEY (object_id, owner_id));
 CREATE TABLE graph_permission (
     principal_id TEXT NOT NULL, permission TEXT NOT NULL, PRIMARY KEY (principal_id, permission)
@@ -75,6 +88,21 @@ CREATE TABLE role_assignment (
     document TEXT NOT NULL,
     seeded INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, name)
+);
+CREATE TABLE registration_definition (
+    tenant_id TEXT NOT NULL,
+    scope TEXT NOT NULL COLLATE NOCASE,
+    name TEXT NOT NULL,
+    managed_by TEXT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (scope, name)
+);
+CREATE TABLE registration_assignment (
+    tenant_id TEXT NOT NULL,
+    scope TEXT NOT NULL COLLATE NOCASE,
+    name TEXT NOT NULL,
+    definition TEXT NOT NULL COLLATE NOCASE,
+    PRIMARY KEY (scope, name)
 );
 CREATE TABLE partner_link (
     tenant_id TEXT NOT NULL,

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pal_components.sandbox import credentials, directory
+from pal_components.sandbox import credentials, directory, lighthouse, people
 from pal_components.sandbox.errors import SandboxError
 from pal_components.sandbox.roles import built_in_roles, role_named
 from pal_components.sandbox.state import State
@@ -263,7 +263,8 @@ def _derived(*parts: str) -> str:
 
 
 def show(state: State, *, seeded: bool = False) -> dict[str, list[dict[str, Any]]]:
-    """Return what stands: ``links`` (not removed ones), ``servicePrincipals``, ``applications``, ``roleAssignments``.
+    """Return what stands: ``links`` (not removed ones), ``servicePrincipals``, ``applications``,
+    ``roleAssignments``, ``registrations``, ``users``, ``groups``.
 
     What the world started with is left out unless ``seeded``. A link or assignment is ``orphaned`` where its principal
     is gone.
@@ -315,13 +316,16 @@ def show(state: State, *, seeded: bool = False) -> dict[str, list[dict[str, Any]
                 "orphaned": row["principal"] is None,
             }
             for row in state.all(
-                "SELECT role_assignment.*, service_principal.id AS principal FROM role_assignment"
-                " LEFT JOIN service_principal ON service_principal.id = role_assignment.principal_id"
-                " AND service_principal.tenant_id = role_assignment.tenant_id"
+                "SELECT role_assignment.*, principal.id AS principal FROM role_assignment"
+                " LEFT JOIN principal ON principal.id = role_assignment.principal_id"
+                " AND principal.tenant_id = role_assignment.tenant_id"
                 " WHERE role_assignment.seeded != ? ORDER BY role_assignment.rowid",
                 hidden,
             )
         ],
+        "registrations": lighthouse.show(state),
+        "users": people.show_users(state),
+        "groups": people.show_groups(state),
     }
 
 

@@ -61,7 +61,10 @@ def test_a_command_runs_against_the_sandbox(tmp_path: Path) -> None:
     assert pal("sandbox", "run", "--", sys.executable, "-c", LINK, cwd=tmp_path).stdout == "200\n"
     answer = pal("sandbox", "show", "--json", cwd=tmp_path)
     shown = json.loads(answer.stdout)
-    assert set(shown) == {"links", "servicePrincipals", "applications", "roleAssignments"}
+    assert set(shown) == {
+        *("links", "servicePrincipals", "applications", "roleAssignments"),
+        *("registrations", "users", "groups"),
+    }
     assert [link["partnerId"] for link in shown["links"]] == ["4567891"]
     table = pal("sandbox", "show", cwd=tmp_path).stdout
     assert "4567891" in table

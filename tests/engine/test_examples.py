@@ -120,6 +120,51 @@ def test_federated(stack_of: Callable[..., Any]) -> None:
     assert stack.empty()
 
 
+def test_lighthouse(stack_of: Callable[..., Any]) -> None:
+    """Two customers delegate to one linked principal in the partner's home tenant; the evidence names its link."""
+    stack = stack_of(EXAMPLES / "lighthouse")
+    home = "99999999-9999-4999-8999-999999999999"
+    planned = stack.preview().changes
+    assert stack.up().changes["created"] == planned["to create"]
+    assert stack.links() == {home: "4567891"}
+    world = stack.sandbox.show()
+    linked = world["links"][0]["objectId"]
+    outputs = stack.outputs()
+    for customer, subscription in (("contoso", "11111111"), ("fabrikam", "22222222")):
+        assert (outputs[customer]["tenantId"], outputs[customer]["objectId"]) == (home, linked)
+        assert outputs[customer]["covered"][0].startswith(f"/subscriptions/{subscription}")
+    assert len(world["registrations"]) == 4
+    assert stack.up().changes == {}
+    assert stack.refresh().changes == {}
+    stack.destroy()
+    assert stack.empty()
+
+
+def test_team(stack_of: Callable[..., Any]) -> None:
+    """Guests are invited and get their roles; who leaves the list loses access."""
+    stack = stack_of(EXAMPLES / "team")
+    planned = stack.preview().changes
+    assert stack.up().changes["created"] == planned["to create"]
+    outputs = stack.outputs()
+    assert [person["name"] for person in outputs["toLink"]] == ["Jo Doe"]
+    assert outputs["toLink"][0]["commands"][-1] == "az managementpartner create --partner-id 4567891"
+    assert "| Approval | contract 12, by Contoso IT, on 2026-11-01 |" in outputs["evidence"]
+    granted = stack.sandbox.show()["roleAssignments"]
+    assert sorted(row["roleName"] for row in granted) == 2 * ["Reader"] + 2 * ["Support Request Contributor"]
+    assert {row["principalType"] for row in granted} == {"User"}
+    assert stack.up().changes == {}
+    assert stack.refresh().changes == {}
+
+    program = stack.work_dir / "__main__.py"
+    text = program.read_text(encoding="utf-8")
+    left = "".join(line for line in text.splitlines(keepends=True) if '"jo"' not in line)
+    program.write_text(left, encoding="utf-8")
+    stack.up()
+    assert len(stack.sandbox.show()["roleAssignments"]) == 2
+    stack.destroy()
+    assert stack.empty()
+
+
 def test_every_example_is_run() -> None:
     """No example without a test, a README and a description."""
     tests = Path(__file__).read_text(encoding="utf-8")

@@ -62,6 +62,65 @@ pulumi.export("tenants", [me.tenant_id, found.tenant_id])
 pulumi.export("subscription", found.subscription_id)
 """
 
+PEOPLE = """
+import os
+import pulumi
+import pulumi_azuread as azuread
+from pulumi_azure_native import authorization, managedservices
+
+TEAM = "cccccccc-1111-4222-8333-444444444444"
+READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+scope = os.environ["SCOPE"]
+
+user = azuread.User(
+    "user", user_principal_name="ada@contoso.onmicrosoft.com", display_name="Ada", password="sandbox-first-word"
+)
+guest = azuread.Invitation(
+    "guest", user_email_address="eve@northwind.example", redirect_url="https://portal.azure.com/"
+)
+group = azuread.Group("group", display_name="PAL", security_enabled=True)
+people = [("user", user.object_id), ("guest", guest.user_id)]
+if os.environ.get("EVE") == "leaves":
+    people.pop()
+for name, object_id in people:
+    azuread.GroupMember(f"member-{name}", group_object_id=group.object_id, member_object_id=object_id)
+authorization.RoleAssignment(
+    "assignment",
+    scope=scope,
+    principal_id=group.object_id,
+    principal_type="Group",
+    role_definition_id=f"/providers/Microsoft.Authorization/roleDefinitions/{READER}",
+)
+definition = managedservices.RegistrationDefinition(
+    "definition",
+    scope=scope,
+    registration_definition_id="aaaaaaaa-1111-4222-8333-444444444444",
+    properties={
+        "registration_definition_name": "Northwind",
+        "managed_by_tenant_id": "99999999-9999-4999-8999-999999999999",
+        "description": os.environ.get("DESCRIPTION", "support"),
+        "authorizations": [{"principal_id": TEAM, "role_definition_id": READER, "principal_id_display_name": "team"}],
+        "eligible_authorizations": [
+            {
+                "principal_id": TEAM,
+                "role_definition_id": "b24988ac-6180-42a0-ab88-20f7382dd24c",
+                "just_in_time_access_policy": {"multi_factor_auth_provider": "Azure"},
+            }
+        ],
+    },
+)
+managedservices.RegistrationAssignment(
+    "delegation",
+    scope=f"{scope}/resourceGroups/rg-web",
+    registration_assignment_id="bbbbbbbb-1111-4222-8333-444444444444",
+    properties={"registration_definition_id": definition.id},
+)
+found = azuread.get_user_output(user_principal_name=user.user_principal_name)
+pulumi.export("ada", found.object_id)
+pulumi.export("members", azuread.get_group_output(object_id=group.object_id).members)
+pulumi.export("managed", definition.properties.managee_tenant_name)
+"""
+
 MISTAKES = """
 import os
 import pulumi_azuread as azuread
@@ -125,6 +184,30 @@ def test_providers_of_its_own(stack_of: Callable[..., Any]) -> None:
     assert [application["tenantId"] for application in stack.sandbox.show()["applications"]] == [FABRIKAM]
     assert stack.up(SECRET=secret).changes == {}
     assert secret not in made.text + stack.state()
+    stack.destroy()
+    assert stack.empty()
+
+
+def test_people_and_delegations(stack_of: Callable[..., Any]) -> None:
+    """People, a group with a role, and a delegation: create, nothing to do, a change and a leaver, destroy in order."""
+    stack = stack_of(PEOPLE)
+    stack.up(SCOPE=PRODUCTION)
+    world, outputs = stack.sandbox.show(), stack.outputs()
+    users = {user["userType"]: user["objectId"] for user in world["users"]}
+    assert (outputs["ada"], outputs["managed"]) == (users["Member"], "Contoso")
+    assert set(world["groups"][0]["members"]) == set(users.values())
+    assert [row["principalType"] for row in world["roleAssignments"]] == ["Group"]
+    assert [row["type"].rpartition("/")[2] for row in world["registrations"]] == [
+        "registrationDefinitions",
+        "registrationAssignments",
+    ]
+    assert "sandbox-first-word" not in stack.state()
+    assert stack.refresh().changes == {}
+    assert stack.up(SCOPE=PRODUCTION).changes == {}
+
+    assert stack.up(SCOPE=PRODUCTION, EVE="leaves", DESCRIPTION="more").changes == {"deleted": 1, "updated": 1}
+    assert stack.sandbox.show()["groups"][0]["members"] == [users["Member"]]
+
     stack.destroy()
     assert stack.empty()
 

@@ -86,6 +86,91 @@ def test_any_body_is_answered(azure: Any, application: Any, data: st.DataObject)
     assert read.status_code == 200
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_body_about_people_and_delegations_is_answered(azure: Any, application: Any, data: st.DataObject) -> None:
+    """Users, invitations, groups and registrations, with bodies that are nearly right."""
+    graph = azure.token(resource=GRAPH)
+    known = azure.show()
+    user, group = ((known[what] or [{"objectId": GUID}])[0]["objectId"] for what in ("users", "groups"))
+    references = st.just(f"{GRAPH}/v1.0/directoryObjects/{application.object_id}") | _values
+    people = {
+        **dict.fromkeys(("displayName", "mailNickname"), st.just("ada") | _values),
+        "userPrincipalName": st.just("ada@contoso.onmicrosoft.com") | _values,
+        "accountEnabled": st.just(True) | _values,
+        "passwordProfile": st.just({"password": "sandbox"}) | _values,
+        "otherMails": _values,
+        "employeeOrgData": _values,
+    }
+    groups = {
+        **dict.fromkeys(("displayName", "mailNickname"), st.just("team") | _values),
+        **dict.fromkeys(("mailEnabled", "groupTypes", "description"), st.just(False) | _values),
+        "securityEnabled": st.just(True) | _values,
+        **dict.fromkeys(("owners@odata.bind", "members@odata.bind"), st.lists(references, max_size=2) | _values),
+    }
+    roles = st.just("acdd72a7-3385-48ef-bd42-f606fba81ae7") | st.just("18d7d88d-d35e-4fb5-a5c3-7773c20a72d9") | _values
+    policies = _values | st.fixed_dictionaries(
+        {"multiFactorAuthProvider": st.just("Azure")},
+        optional={"maximumActivationDuration": _values, "managedByTenantApprovers": _values},
+    )
+    authorizations = _values | st.lists(
+        st.fixed_dictionaries(
+            {"principalId": st.just(GUID) | _values, "roleDefinitionId": roles},
+            optional={"delegatedRoleDefinitionIds": _values, "justInTimeAccessPolicy": policies},
+        ),
+        max_size=2,
+    )
+    definitions = st.fixed_dictionaries(
+        {"managedByTenantId": st.just(GUID) | _values, "authorizations": authorizations},
+        optional={"eligibleAuthorizations": authorizations, "description": _values},
+    )
+    invitations = {
+        "invitedUserEmailAddress": st.just("eve@northwind.example") | _values,
+        "inviteRedirectUrl": st.just("https://portal.azure.com/") | _values,
+    }
+    provider = f"{SUBSCRIPTION}/providers/Microsoft.ManagedServices"
+    method, path, body = data.draw(
+        st.one_of(
+            st.tuples(st.just("POST"), st.just("/graph/v1.0/users"), st.fixed_dictionaries(people) | _values),
+            st.tuples(
+                st.just("PATCH"), st.just(f"/graph/v1.0/users/{user}"), st.fixed_dictionaries({}, optional=people)
+            ),
+            st.tuples(
+                st.just("POST"),
+                st.just("/graph/v1.0/invitations"),
+                st.fixed_dictionaries(
+                    invitations, optional={"invitedUserType": _values, "invitedUserDisplayName": _values}
+                ),
+            ),
+            st.tuples(st.just("POST"), st.just("/graph/beta/groups"), st.fixed_dictionaries({}, optional=groups)),
+            st.tuples(
+                st.just("PATCH"), st.just(f"/graph/beta/groups/{group}"), st.fixed_dictionaries({}, optional=groups)
+            ),
+            st.tuples(
+                st.just("POST"),
+                st.sampled_from([f"/graph/beta/groups/{group}/{what}/$ref" for what in ("owners", "members")]),
+                st.fixed_dictionaries({"@odata.id": references}) | _values,
+            ),
+            st.tuples(
+                st.just("PUT"),
+                st.just(f"{provider}/registrationDefinitions/{GUID}"),
+                st.fixed_dictionaries({"properties": definitions | _values}) | _values,
+            ),
+            st.tuples(
+                st.just("PUT"),
+                st.just(f"{provider}/registrationAssignments/{GUID}"),
+                st.fixed_dictionaries({"properties": _bodies("registrationDefinitionId")}) | _values,
+            ),
+        )
+    )
+    token = graph if path.startswith("/graph") else azure.token()
+    answer = azure.arm(method, path, token, json=body, params={"api-version": "2022-10-01"})
+    assert answer.status_code < 500, (method, path, body)
+    for path in ("/graph/v1.0/users", "/graph/beta/groups", f"{provider}/registrationDefinitions"):
+        token = graph if path.startswith("/graph") else azure.token()
+        assert azure.arm("GET", path, token, params={"api-version": "2022-10-01"}).status_code == 200
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_assertion_is_answered(azure: Any, application: Any, data: st.DataObject) -> None:

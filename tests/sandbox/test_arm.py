@@ -77,19 +77,19 @@ def test_resource_groups_and_resources_are_read(azure: Any, token: str) -> None:
 
 
 def test_a_resource_group_is_made_and_deleted_by_who_may(azure: Any, token: str) -> None:
-    """Contributor may, the deploying identity may not; its role assignments go with the group."""
-    path = f"{SUBSCRIPTION}/resourceGroups/rg_new"
+    """Contributor may, the deploying identity here may not; its role assignments go with the group."""
+    path = f"{OTHER}/resourceGroups/rg_new"
     body = {"location": "North Europe", "tags": {"a": "b"}}
     assert azure.arm("PUT", path, token, json=body).json()["error"]["code"] == "AuthorizationFailed"
     principal = azure.principal()
-    own = assign(azure, principal, CONTRIBUTOR, SUBSCRIPTION)
+    own = assign(azure, principal, CONTRIBUTOR, OTHER)
     assert azure.arm("PUT", path, own, json={}).json()["error"]["code"] == "LocationRequired"
     made = azure.arm("PUT", path, own, json=body)
     assert (made.status_code, made.json()["location"], made.json()["tags"]) == (201, "northeurope", {"a": "b"})
     assert azure.arm("PUT", path, own, json=body).status_code == 200
     moved = azure.arm("PUT", path, own, json={"location": "westeurope"})
     assert moved.json()["error"]["code"] == "InvalidResourceGroupLocation"
-    azure.arm("PUT", f"{SUBSCRIPTION}/resourceGroups/rgxnew", own, json=body)
+    azure.arm("PUT", f"{OTHER}/resourceGroups/rgxnew", own, json=body)
     definition = f"/providers/Microsoft.Authorization/roleDefinitions/{CONTRIBUTOR}"
     azure.arm(
         "PUT",
@@ -100,8 +100,8 @@ def test_a_resource_group_is_made_and_deleted_by_who_may(azure: Any, token: str)
     assert azure.arm("DELETE", path, token).status_code == 403
     assert azure.arm("DELETE", path, own).status_code == 200
     assert azure.arm("GET", path, own).status_code == 404
-    assert azure.arm("GET", f"{SUBSCRIPTION}/resourceGroups/rgxnew", own).status_code == 200
-    assert [row["scope"] for row in azure.show()["roleAssignments"]] == [SUBSCRIPTION]
+    assert azure.arm("GET", f"{OTHER}/resourceGroups/rgxnew", own).status_code == 200
+    assert [row["scope"] for row in azure.show()["roleAssignments"]] == [OTHER]
 
 
 def test_providers_are_registered(azure: Any, token: str) -> None:

@@ -66,7 +66,13 @@ def test_discovery_of_an_unknown_tenant_is_refused(azure: Any, path: str) -> Non
         (ARM, None),
         (f"{ARM}/", None),
         ("https://management.core.windows.net/", None),
-        (GRAPH, ["Application.Read.All", "Application.ReadWrite.OwnedBy"]),
+        (
+            GRAPH,
+            [
+                *("Application.Read.All", "Application.ReadWrite.OwnedBy"),
+                *("Group.ReadWrite.All", "User.Invite.All", "User.ReadWrite.All"),
+            ],
+        ),
     ],
 )
 def test_a_token_is_a_signed_jwt_for_what_was_asked(azure: Any, resource: str, roles: list[str] | None) -> None:

@@ -186,7 +186,7 @@ def test_what_is_not_there_is_not_found(azure: Any, graph: str, method: str, pat
     assert NOBODY in refused(azure.call(method, path, graph, json={}), 404, "Request_ResourceNotFound")["message"]
 
 
-@pytest.mark.parametrize("path", ["/graph/v1.0/groups", "/graph/v1.0/applications/x/extensionProperties"])
+@pytest.mark.parametrize("path", ["/graph/v1.0/devices", "/graph/v1.0/applications/x/extensionProperties"])
 def test_what_the_sandbox_does_not_have_is_said(azure: Any, graph: str, path: str) -> None:
     """A resource that is not emulated is a bad request that says so, not an empty list."""
     assert "in the sandbox" in refused(azure.call("GET", path, graph), 400, "BadRequest")["message"]

@@ -1,4 +1,4 @@
-"""Stand-in for the azuread plugin: applications, service principals and their credentials, over Microsoft Graph.
+"""Stand-in for the azuread plugin: applications, principals, their credentials, and people, over Microsoft Graph.
 
 The requests, their order and their bodies are those of the real plugin, so that a service sees the same from both; what
 is missing are its waits (a thing is read once to be sure of it, not five times) and the resource types listed nowhere
@@ -7,11 +7,10 @@ below. Run by the Pulumi engine as `python -m pal_components.sandbox.stand_in.az
 
 import base64
 import binascii
+import functools
 import re
-import threading
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from http import HTTPStatus
 from typing import Any
@@ -20,6 +19,8 @@ from typing_extensions import override
 
 from pal_components.sandbox.stand_in import azuread_tables as tables
 from pal_components.sandbox.stand_in import schema as rules
+from pal_components.sandbox.stand_in.azuread_base import GraphProvider, GraphResource, VanishedError
+from pal_components.sandbox.stand_in.azuread_people import Group, GroupMember, Invitation, User, get_group, get_user
 from pal_components.sandbox.stand_in.cloud import (
     Api,
     ClientSecret,
@@ -31,23 +32,20 @@ from pal_components.sandbox.stand_in.cloud import (
     wait_for,
 )
 from pal_components.sandbox.stand_in.plugin import (
-    Diff,
     Function,
     PartlyCreatedError,
     Properties,
-    Provider,
     ProviderError,
     Resource,
     Secret,
     State,
     serve,
-    unknown_name,
 )
 
 _REFUSAL = "unexpected status {status} ({status} {reason}) with error: {code}: {message}"
 
 
-class AzureAD(Provider):
+class AzureAD(GraphProvider):
     """The package azuread, as far as this library needs it."""
 
     package = "azuread"
@@ -80,11 +78,7 @@ class AzureAD(Provider):
 
     def __init__(self) -> None:
         super().__init__()
-        self._api: Api | None = None
         self._credential = ClientSecret("", "", "")
-        self._locks: dict[str, threading.Lock] = {}
-        self.caller = ""
-        """Object id of the service principal that is signed in."""
         self.resources: Mapping[str, Resource] = {
             resource.token: resource
             for resource in (
@@ -95,6 +89,10 @@ class AzureAD(Provider):
                 Certificate(self, "applications", tables.APPLICATION_CERTIFICATE),
                 Certificate(self, "servicePrincipals", tables.SERVICE_PRINCIPAL_CERTIFICATE),
                 FederatedIdentityCredential(self),
+                User(self),
+                Invitation(self),
+                Group(self),
+                GroupMember(self),
             )
         }
         self.functions: Mapping[str, Function] = {
@@ -102,20 +100,11 @@ class AzureAD(Provider):
             for name, function in (
                 ("getApplication", self._get_application),
                 ("getClientConfig", self._get_client_config),
+                ("getGroup", functools.partial(get_group, self)),
                 ("getServicePrincipal", self._get_service_principal),
+                ("getUser", functools.partial(get_user, self)),
             )
         }
-
-    @property
-    def graph(self) -> Api:
-        """Microsoft Graph, as the configured identity."""
-        if self._api is None:
-            raise ProviderError("the azuread provider is not configured")
-        return self._api
-
-    def lock(self, object_id: str) -> AbstractContextManager[Any]:
-        """Hold off other operations on the credentials of one object: key credentials are written as a whole list."""
-        return self._locks.setdefault(object_id, threading.Lock())
 
     @override
     def configure(self, variables: Mapping[str, str]) -> None:
@@ -141,7 +130,7 @@ class AzureAD(Provider):
         }
 
     def _get_application(self, args: Properties) -> Properties:
-        found = self._look_up(
+        found = self.look_up(
             "application",
             "applications",
             args,
@@ -165,7 +154,7 @@ class AzureAD(Provider):
         return outputs | {"id": f"/applications/{found['id']}", "identifierUri": args.get("identifierUri", "")}
 
     def _get_service_principal(self, args: Properties) -> Properties:
-        found = self._look_up(
+        found = self.look_up(
             "service principal",
             "servicePrincipals",
             args,
@@ -174,28 +163,6 @@ class AzureAD(Provider):
         outputs = ServicePrincipal(self).describe(found, with_owners=False)
         outputs["samlSingleSignOns"] = [outputs.pop("samlSingleSignOn")]
         return outputs | {"id": f"/servicePrincipals/{found['id']}"}
-
-    def _look_up(self, what: str, collection: str, args: Properties, filters: Mapping[str, str]) -> Properties:
-        given = [name for name in ("objectId", *filters) if args.get(name)]
-        unknown = args.keys() - {"objectId", *filters}
-        if unknown:
-            raise ProviderError(unknown_name(what, min(unknown), {"objectId", *filters}))
-        if len(given) != 1:
-            raise ProviderError(
-                f"looking up {what}: exactly one of {', '.join(sorted({'objectId', *filters}))} is needed"
-            )
-        value = args[given[0]]
-        if given == ["objectId"]:
-            found = self.graph.find(f"retrieving {what} {value}", f"/v1.0/{collection}/{value}")
-            if found is None:
-                raise ProviderError(f"{what} with object ID {value!r} was not found")
-            return found
-        condition = filters[given[0]].format(value.replace("'", "''"))
-        hits = self.graph.list_all(f"listing {collection}", f"/v1.0/{collection}", **{"$filter": condition})
-        if len(hits) != 1:
-            number = "no" if not hits else "more than one"
-            raise ProviderError(f"looking up {what}: found {number} {what} matching filter: {condition}")
-        return hits[0]
 
 
 def _credential(settings: Settings) -> ClientSecret:
@@ -226,43 +193,7 @@ def _credential(settings: Settings) -> ClientSecret:
     return credential
 
 
-class _VanishedError(ProviderError):
-    """An object that was just created cannot be read: the real plugin then leaves it out of the state."""
-
-
-class _GraphResource(Resource):
-    """What follows from the table of properties alone."""
-
-    def __init__(self, provider: AzureAD, token: str, schema: rules.Schema) -> None:
-        self._provider = provider
-        self.token = token
-        self._schema = schema
-
-    @property
-    def _graph(self) -> Api:
-        return self._provider.graph
-
-    @override
-    def check(self, name: str, seed: bytes, olds: Properties, news: Properties) -> tuple[Properties, list[str]]:
-        return rules.check(self.token, self._schema, news)
-
-    @override
-    def diff(self, old_inputs: Properties, olds: Properties, news: Properties) -> Diff:
-        return rules.diff(self._schema, olds, news)
-
-    @override
-    def plan(self, olds: Properties | None, news: Properties) -> Properties:
-        return rules.plan(self._schema, olds, news)
-
-    @override
-    def update(self, resource_id: str, olds: Properties, news: Properties) -> Properties:
-        raise ProviderError(f"{self.token} cannot be updated in place")
-
-    def _state(self, outputs: Properties, old_inputs: Properties) -> State:
-        return State(outputs, rules.read_inputs(self._schema, old_inputs, outputs))
-
-
-class _DirectoryObject(_GraphResource):
+class _DirectoryObject(GraphResource):
     """What applications and service principals have in common: owners, tags that are features, two API versions."""
 
     collection: str
@@ -290,7 +221,7 @@ class _DirectoryObject(_GraphResource):
     def _read_back(self, object_id: str, inputs: Properties) -> Properties:
         found = self._graph.find(f"retrieving {self.what} {object_id}", self._path(object_id))
         if found is None:
-            raise _VanishedError(f"{self.what} {object_id} was written, but is not found: expected non-nil state")
+            raise VanishedError(f"{self.what} {object_id} was written, but is not found: expected non-nil state")
         return self.describe(found) | rules.kept(self._schema, inputs)
 
     def _owners(self, object_id: str) -> list[str]:
@@ -380,7 +311,7 @@ class Application(_DirectoryObject):
     what = "application"
     _LEFT_OUT = frozenset({"logoImage", "password", "templateId"})
 
-    def __init__(self, provider: AzureAD) -> None:
+    def __init__(self, provider: GraphProvider) -> None:
         super().__init__(provider, "azuread:index/application:Application", tables.APPLICATION)
 
     @override
@@ -420,7 +351,7 @@ class Application(_DirectoryObject):
                 self._patch(object_id, {"api": body["api"] | {"acceptMappedClaims": True}})
             self._settle_owners(object_id, owners)
             return f"/applications/{object_id}", self._read_back(object_id, inputs)
-        except _VanishedError:
+        except VanishedError:
             raise
         except ProviderError as error:
             known = {"objectId": object_id, "clientId": created.get("appId", "")}
@@ -536,7 +467,7 @@ class ServicePrincipal(_DirectoryObject):
     collection = "servicePrincipals"
     what = "service principal"
 
-    def __init__(self, provider: AzureAD) -> None:
+    def __init__(self, provider: GraphProvider) -> None:
         super().__init__(provider, "azuread:index/servicePrincipal:ServicePrincipal", tables.SERVICE_PRINCIPAL)
 
     @override
@@ -572,7 +503,7 @@ class ServicePrincipal(_DirectoryObject):
             graph.send(f"updating service principal {object_id}", "PATCH", self._path(object_id), patch)
             self._settle_owners(object_id, owners)
             return f"/servicePrincipals/{object_id}", self._read_back(object_id, inputs)
-        except _VanishedError:
+        except VanishedError:
             raise
         except ProviderError as error:
             known = {"objectId": object_id}
@@ -626,12 +557,12 @@ def _application_not_replicated(error: ServiceError) -> bool:
     ) or (error.status == HTTPStatus.FORBIDDEN and "the backing application of the service principal" in error.message)
 
 
-class _Credential(_GraphResource):
+class _Credential(GraphResource):
     """What passwords, certificates and federated credentials have in common: they hang on one object."""
 
     kind: str
 
-    def __init__(self, provider: AzureAD, collection: str, schema: rules.Schema) -> None:
+    def __init__(self, provider: GraphProvider, collection: str, schema: rules.Schema) -> None:
         parent = "Application" if collection == "applications" else "ServicePrincipal"
         name = f"{parent}{type(self).__name__}"
         super().__init__(provider, f"azuread:index/{name[0].lower()}{name[1:]}:{name}", schema)
@@ -855,7 +786,7 @@ class FederatedIdentityCredential(_Credential):
 
     kind = "federatedIdentityCredential"
 
-    def __init__(self, provider: AzureAD) -> None:
+    def __init__(self, provider: GraphProvider) -> None:
         super().__init__(provider, "applications", tables.FEDERATED_IDENTITY_CREDENTIAL)
 
     @override
