@@ -17,7 +17,7 @@ from pal_components.link.principal import CredentialKind
 from pal_components.partner_link import PartnerLink, PartnerLinkArgs, Removal, parse_kind, parse_on_conflict
 from pal_components.review import review
 from pal_components.role_assignments import EligibleRoleAssignments, EligibleRoleAssignmentsArgs
-from pal_components.service_principal import NOTES, CustomerServicePrincipal
+from pal_components.service_principal import NOTES, TAGS, CustomerServicePrincipal
 
 _AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 """Client id under which a person who signed in with the Azure CLI acts, the same in every tenant."""
@@ -211,7 +211,7 @@ def _given(name: str, credential: CredentialArgs, child: pulumi.ResourceOptions)
     found: Any
     if credential.get("enterprise_application"):
         found = azuread.ServicePrincipal(
-            f"{name}-principal", client_id=credential["client_id"], notes=NOTES, opts=child
+            f"{name}-principal", client_id=credential["client_id"], notes=NOTES, tags=TAGS, opts=child
         )
     else:
         lookup: dict[str, Any] = (

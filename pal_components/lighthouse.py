@@ -9,7 +9,7 @@ import pulumi
 from pulumi_azure_native import managedservices
 from typing_extensions import NotRequired, TypedDict
 
-from pal_components.attestation import attest
+from pal_components.attestation import ApprovalArgs, attest
 from pal_components.eligibility.roles import Role, Verdict, find_role, why_not_eligible
 from pal_components.eligibility.scopes import Scope, ScopeKind, parse_scope
 from pal_components.inputs import InputError, checked, only_known_keys
@@ -102,6 +102,8 @@ class LighthouseDelegationArgs(TypedDict):
     """What they read below it."""
     customer: NotRequired[pulumi.Input[str]]
     """The customer's name, for the evidence. Default: the component's name."""
+    approval: NotRequired[ApprovalArgs]
+    """The customer's approval, for the evidence."""
 
 
 def recommended_authorizations(
@@ -148,6 +150,7 @@ class LighthouseDelegation(pulumi.ComponentResource):
         """Declare the delegation. Raises InputError for what Azure Lighthouse would refuse, or what earns nothing."""
         super().__init__("pal:index:LighthouseDelegation", name, None, opts)
         only_known_keys(name, args, LighthouseDelegationArgs)
+        only_known_keys(name, args.get("approval") or {}, ApprovalArgs, "approval.")
         scopes = _scopes(name, args.get("scopes"))
         link = args.get("home_link")
         if not isinstance(link, Mapping):
@@ -217,6 +220,7 @@ class LighthouseDelegation(pulumi.ComponentResource):
             partner_id=link["partner_id"],
             partner_name=link.get("partner_name"),
             state=link.get("state") or "Active",
+            approval=args.get("approval"),
             assignments=self.registrations.apply(lambda ids: _evidence(ids, scopes, linked)),
         ).apply(lambda known: attest(**known))
         self.register_outputs({"attestation": self.attestation, "registrations": self.registrations})

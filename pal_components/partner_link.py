@@ -191,22 +191,21 @@ class PartnerLinkProvider(ResourceProvider):
 
 def parse_on_conflict(value: object) -> str:
     """Return `fail` or `replace`; `fail` for nothing. Raises ValueError."""
-    if value is None:
-        return OnConflict.FAIL.value
-    try:
-        return OnConflict(value).value
-    except ValueError:
-        raise InvalidIdentifier(f"is {value!r}: use 'fail' or 'replace'") from None
+    return _choice(value, OnConflict, OnConflict.FAIL)
 
 
 def parse_removal(value: object) -> str:
     """Return `strict` or `best_effort`; `strict` for nothing. Raises ValueError."""
+    return _choice(value, Removal, Removal.STRICT)
+
+
+def _choice(value: object, choices: type[Enum], default: Enum) -> str:
     if value is None:
-        return Removal.STRICT.value
+        return str(default.value)
     try:
-        return Removal(value).value
+        return str(choices(value).value)
     except ValueError:
-        raise InvalidIdentifier(f"is {value!r}: use 'strict' or 'best_effort'") from None
+        raise InvalidIdentifier(f"is {value!r}: use {' or '.join(repr(choice.value) for choice in choices)}") from None
 
 
 def parse_max_wait(value: object) -> float:

@@ -18,6 +18,9 @@ NOTES = (
 )
 """What the customer's administrators read in the notes of application and service principal."""
 
+TAGS = ["Partner Admin Link"]
+"""Under which they find them."""
+
 
 class CustomerServicePrincipalArgs(TypedDict):
     """What a dedicated service principal is made of."""
@@ -69,6 +72,7 @@ class CustomerServicePrincipal(pulumi.ComponentResource):
             f"{name}-application",
             display_name=args.get("display_name") or f"PAL (Partner Admin Link) {name}",
             notes=NOTES,
+            tags=TAGS,
             owners=[owner],
             # A crash between the request and the checkpoint leaves an application that the engine does not know:
             # the next run names it instead of making a second one.
@@ -81,6 +85,7 @@ class CustomerServicePrincipal(pulumi.ComponentResource):
             f"{name}-principal",
             client_id=application.client_id,
             notes=NOTES,
+            tags=TAGS,
             owners=[owner],
             opts=pulumi.ResourceOptions(parent=self, deleted_with=application, ignore_changes=["owners"]),
         )

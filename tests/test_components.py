@@ -26,6 +26,7 @@ logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 TENANT = "c0000000-0000-4000-8000-000000000001"
 SCOPE = "/subscriptions/11111111-1111-1111-1111-111111111111"
 DEPLOYER = "d0000000-0000-4000-8000-0000000000dd"
+APPROVED = {"reference": "contract 12", "who": "Jo Contoso", "when": "2026-11-01"}
 LEAST = "cfd33db0-3dd1-45e3-aa9d-cdbdf3b6f24e"
 
 
@@ -128,6 +129,9 @@ def test_the_default_is_least_privilege_and_no_secret() -> None:
         "RoleAssignment",
         "ServicePrincipal",
     ]
+    for made in (recorder.of_type(":Application")[0].inputs, recorder.of_type(":ServicePrincipal")[0].inputs):
+        assert made["tags"] == ["Partner Admin Link"]
+        assert "Partner Admin Link" in made["notes"]
     assignment = recorder.of_type("RoleAssignment")[0].inputs
     assert assignment["roleDefinitionId"] == f"{SCOPE}/providers/Microsoft.Authorization/roleDefinitions/{LEAST}"
     assert assignment["principalType"] == "ServicePrincipal"
@@ -479,7 +483,9 @@ def test_a_delegation() -> None:
     }
     recorder, attestation = run(
         lambda: (
-            delegation(scopes=[group, SCOPE, other], eligible_authorizations=[eligible], customer="Contoso").attestation
+            delegation(
+                scopes=[group, SCOPE, other], eligible_authorizations=[eligible], customer="Contoso", approval=APPROVED
+            ).attestation
         )
     )
     definitions = recorder.of_type("RegistrationDefinition")
@@ -500,6 +506,7 @@ def test_a_delegation() -> None:
     assert (attestation["tenantId"], attestation["objectId"]) == (HOME["tenant_id"], HOME["object_id"])
     assert attestation["tenantDisplayName"] == "Contoso"
     assert attestation["covered"] == [SCOPE, other]
+    assert attestation["approval"] == APPROVED
     assert {row["roleName"] for row in attestation["assignments"]} == {"Contributor"}
 
 
@@ -649,9 +656,6 @@ def findings(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[str]:
         monkeypatch.setattr(pulumi.log, level, lambda message, *_: said.append(message[:6]))
     run(lambda: access(**changes))
     return sorted(line for line in said if line.startswith("PAL"))
-
-
-APPROVED = {"reference": "contract 12", "who": "Jo Contoso", "when": "2026-11-01"}
 
 
 @pytest.mark.parametrize(
