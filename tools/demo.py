@@ -120,8 +120,10 @@ class Customer:
 
     def principals(self) -> list[dict[str, Any]]:
         """Return the service principals that are not the deploying identity's."""
-        found = self._get("graph/v1.0/servicePrincipals", self._graph)
-        return [row for row in found if row["appId"] != self._environment["ARM_CLIENT_ID"]]
+        return [row for row in self._all_principals() if row["appId"] != self._environment["ARM_CLIENT_ID"]]
+
+    def _all_principals(self) -> list[dict[str, Any]]:
+        return self._get("graph/v1.0/servicePrincipals", self._graph)
 
     def applications(self) -> list[dict[str, Any]]:
         """Return the application registrations."""
@@ -134,11 +136,11 @@ class Customer:
             row["id"].rsplit("/", 1)[1]: row["properties"]["roleName"]
             for row in self._get(f"{scope}/roleDefinitions?api-version=2022-04-01", _ARM)
         }
+        deployer = {row["id"] for row in self._all_principals() if row["appId"] == self._environment["ARM_CLIENT_ID"]}
         result = []
         for row in self._get(f"{scope}/roleAssignments?api-version=2022-04-01", _ARM):
             properties = row["properties"]
-            # The deploying identity's own assignment, on the management group above, shows here too.
-            if properties["scope"].startswith("/subscriptions/"):
+            if properties["principalId"] not in deployer:
                 name = roles[properties["roleDefinitionId"].rsplit("/", 1)[1]]
                 result.append({**properties, "roleName": name})
         return result

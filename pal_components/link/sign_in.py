@@ -19,7 +19,9 @@ from pal_components.link.errors import (
     FederationMismatch,
     LinkError,
     PrincipalNotLinkable,
+    ServiceUnavailable,
     SignInFailed,
+    UnreadableAnswer,
     WrongPrincipal,
 )
 from pal_components.link.explain import explain_sign_in
@@ -166,7 +168,13 @@ def _ephemeral_secret(
     name = f"{EPHEMERAL_NAME} {secrets.token_hex(4)}"
     with ApplicationSecrets(deployer, cloud, waiting, principal.application_id, fresh=principal.fresh) as application:
         try:
-            yield application.add(name, datetime.now(timezone.utc) + EPHEMERAL_LIFE)
+            secret = application.add(name, datetime.now(timezone.utc) + EPHEMERAL_LIFE)
+        except (ServiceUnavailable, UnreadableAnswer):
+            # It may have been added all the same. Every other failure says that it was not.
+            _sweep(application)
+            raise
+        try:
+            yield secret
         finally:
             _sweep(application)
 

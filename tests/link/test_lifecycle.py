@@ -239,8 +239,10 @@ def test_an_application_of_somebody_else(directory: Any, sandbox: Sandbox) -> No
     owners = directory.graph("GET", f"/applications/{principal.application_id}/owners").json()["value"]
     for owner in owners:
         directory.graph("DELETE", f"/applications/{principal.application_id}/owners/{owner['id']}/$ref")
+    told: list[str] = []
     with pytest.raises(SecretNotAllowed, match=r"Application\.ReadWrite\.OwnedBy"):
-        establish(Operation(principal), OURS, OnConflict.FAIL)
+        establish(Operation(principal, Waiting(tell=told.append)), OURS, OnConflict.FAIL)
+    assert told == []  # no secret was added, so none is said to be left
 
 
 def test_a_prefix_names_the_deployer(directory: Any, sandbox: Sandbox) -> None:
