@@ -14,6 +14,7 @@ from pal_components.eligibility.roles import Role, Verdict, find_role, why_not_e
 from pal_components.eligibility.scopes import Scope, ScopeKind, parse_scope
 from pal_components.inputs import InputError, checked, only_known_keys
 from pal_components.link.identifiers import is_guid, parse_tenant_id
+from pal_components.review import review
 
 _NAMES = uuid.UUID("0f0f8a52-8f0e-5a0f-9d6a-6b1f5f6a2c77")
 _MAX_APPROVERS = 10
@@ -104,6 +105,8 @@ class LighthouseDelegationArgs(TypedDict):
     """The customer's name, for the evidence. Default: the component's name."""
     approval: NotRequired[ApprovalArgs]
     """The customer's approval, for the evidence."""
+    suppressions: NotRequired[dict[str, str]]
+    """Rules whose findings are acceptable here, each with the reason."""
 
 
 def recommended_authorizations(
@@ -173,6 +176,16 @@ class LighthouseDelegation(pulumi.ComponentResource):
             raise InputError(
                 name, "authorizations", f"gives the linked principal no role that counts: {why_not_eligible(linked[0])}"
             )
+
+        review(
+            self,
+            name,
+            link={"partner_id": link["partner_id"], "tenant_id": managing_tenant},
+            approval=args.get("approval"),
+            grants=[(scope.id, role.guid) for scope in scopes for role in linked],
+            standing_secret=False,
+            suppressions=args.get("suppressions") or {},
+        )
 
         child = pulumi.ResourceOptions(parent=self)
         properties: dict[str, Any] = {

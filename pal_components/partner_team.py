@@ -10,8 +10,10 @@ import pulumi_azuread as azuread
 from typing_extensions import NotRequired, TypedDict
 
 from pal_components.attestation import ApprovalArgs, attest
+from pal_components.eligibility.roles import LEAST_PRIVILEGE
 from pal_components.inputs import InputError, checked, only_known_keys
 from pal_components.link.identifiers import is_guid, parse_partner_id
+from pal_components.review import review
 from pal_components.role_assignments import EligibleRoleAssignments, EligibleRoleAssignmentsArgs
 
 _PORTAL = "https://portal.azure.com"
@@ -52,6 +54,8 @@ class PartnerTeamArgs(TypedDict):
     """Roles beside them. Default: `Reader`, with which the default role is the recommended standing pair."""
     approval: NotRequired[ApprovalArgs]
     """The customer's approval, for the evidence."""
+    suppressions: NotRequired[dict[str, str]]
+    """Rules whose findings are acceptable here, each with the reason."""
     customer: NotRequired[pulumi.Input[str]]
     """The customer's name, for the evidence. Default: the component's name."""
 
@@ -76,6 +80,17 @@ class PartnerTeam(pulumi.ComponentResource):
         only_known_keys(name, args, PartnerTeamArgs)
         only_known_keys(name, args.get("approval") or {}, ApprovalArgs, "approval.")
         partner_id = checked(name, "partner_id", args.get("partner_id"), parse_partner_id)
+        supporting = args.get("supporting_roles")
+        given = [*(args.get("roles") or [LEAST_PRIVILEGE]), *(["Reader"] if supporting is None else supporting)]
+        review(
+            self,
+            name,
+            link={"partner_id": partner_id},
+            approval=args.get("approval"),
+            grants=[(scope, role) for scope in args.get("scopes") or () for role in given],
+            standing_secret=False,
+            suppressions=args.get("suppressions") or {},
+        )
         child = pulumi.ResourceOptions(parent=self)
         tenant_id = azuread.get_client_config_output(opts=pulumi.InvokeOutputOptions(parent=self)).tenant_id
         if bool(args.get("members")) == bool(args.get("group_id")):

@@ -684,3 +684,17 @@ def test_what_the_rules_forbid() -> None:
         run(lambda: access(suppressions={"PAL005": ""}))
     with pytest.raises(InputError, match="is no rule"):
         run(lambda: access(suppressions={"PAL999": "why not"}))
+
+
+def test_the_rules_for_delegations_and_teams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are told about a missing approval, and a team that could give itself access is refused."""
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda message, *_: said.append(message[:6]))
+    run(delegation)
+    run(lambda: team(members={"lee": {"object_id": TENANT}}))
+    assert said == ["PAL010", "PAL010"]
+    run(lambda: delegation(approval=APPROVED))
+    run(lambda: team(members={"lee": {"object_id": TENANT}}, suppressions={"PAL010": "asked for"}))
+    assert said == ["PAL010", "PAL010"]
+    with pytest.raises(InputError, match="PAL005"):
+        run(lambda: team(members={"lee": {"object_id": TENANT}}, roles=["Owner"]))

@@ -62,6 +62,7 @@ for customer, (tenant_id, subscription_id) in CUSTOMERS.items():
                 }
             ],
             "offer": "Northwind managed services",
+            "approval": {"reference": "contract 12", "who": f"{customer} IT", "when": "2026-11-01"},
         },
         pulumi.ResourceOptions(
             providers=[azure_native.Provider(customer, tenant_id=tenant_id, subscription_id=subscription_id)]
