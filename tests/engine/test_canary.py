@@ -69,6 +69,7 @@ def clean(text: str, where: str) -> None:
         {"kind": "secret"},
         {"kind": "certificate"},
         {"kind": "ambient"},
+        {"kind": "federated", "subject": "contoso:infra"},
         {
             "kind": "given",
             "client_id": "e0000000-0000-4000-8000-00000000000e",
@@ -81,6 +82,11 @@ def clean(text: str, where: str) -> None:
 def test_canary(stack_of: Callable[..., Any], credential: dict[str, Any]) -> None:
     """Neither output, error, plan, event, state, journal nor the process list holds a secret in the clear."""
     stack = stack_of(PROGRAM.format(scope=SUBSCRIPTION, credential=credential))
+    if credential["kind"] == "federated":
+        stack.issuer = f"github={credential['subject']}"
+        trusted = {**credential, "issuer": stack.sandbox.issuer("github")}
+        text = PROGRAM.format(scope=SUBSCRIPTION, credential=trusted)
+        (stack.work_dir / "__main__.py").write_text(text, encoding="utf-8")
     plan, events = stack.work_dir / "plan.json", stack.work_dir / "events.json"
     texts: dict[str, str] = {}
     with process_list() as commands:
