@@ -9,14 +9,14 @@ from typing_extensions import NotRequired, TypedDict
 
 from pal_components.attestation import ApprovalArgs, attest
 from pal_components.credential import CredentialArgs
-from pal_components.eligibility.roles import LEAST_PRIVILEGE
+from pal_components.guid import is_guid
 from pal_components.inputs import InputError, checked, only_known_keys
 from pal_components.link.decide import OnConflict
-from pal_components.link.identifiers import is_guid, parse_partner_id, parse_tenant_id
+from pal_components.link.identifiers import parse_partner_id, parse_tenant_id
 from pal_components.link.principal import CredentialKind
 from pal_components.partner_link import PartnerLink, PartnerLinkArgs, Removal, parse_kind, parse_on_conflict
 from pal_components.review import review
-from pal_components.role_assignments import EligibleRoleAssignments, EligibleRoleAssignmentsArgs
+from pal_components.role_assignments import EligibleRoleAssignments, EligibleRoleAssignmentsArgs, grants
 from pal_components.service_principal import NOTES, TAGS, CustomerServicePrincipal
 
 _AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
@@ -79,7 +79,6 @@ class CustomerAccess(pulumi.ComponentResource):
         """Declare the customer's access. Raises InputError for an input that cannot be right."""
         super().__init__("pal:index:CustomerAccess", name, None, opts)
         only_known_keys(name, args, CustomerAccessArgs)
-        only_known_keys(name, args.get("approval") or {}, ApprovalArgs, "approval.")
         partner_id = checked(name, "partner_id", args.get("partner_id"), parse_partner_id)
         on_conflict = checked(name, "on_conflict", args.get("on_conflict"), parse_on_conflict)
         child = pulumi.ResourceOptions(parent=self)
@@ -109,11 +108,7 @@ class CustomerAccess(pulumi.ComponentResource):
             name,
             link={"partner_id": partner_id, "tenant_id": args.get("tenant_id"), "credential": credential},
             approval=args.get("approval"),
-            grants=[
-                (scope, role)
-                for scope in args.get("scopes") or ()
-                for role in [*(args.get("roles") or [LEAST_PRIVILEGE]), *(args.get("supporting_roles") or ())]
-            ],
+            grants=grants(args.get("scopes"), args.get("roles"), args.get("supporting_roles")),
             standing_secret=credential.get("kind") == CredentialKind.SECRET,
             suppressions=args.get("suppressions") or {},
         )

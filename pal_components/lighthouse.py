@@ -13,7 +13,7 @@ from pal_components.attestation import ApprovalArgs, attest
 from pal_components.eligibility.roles import Role, Verdict, find_role, why_not_eligible
 from pal_components.eligibility.scopes import Scope, ScopeKind, parse_scope
 from pal_components.inputs import InputError, checked, only_known_keys
-from pal_components.link.identifiers import is_guid, parse_tenant_id
+from pal_components.link.identifiers import parse_object_id, parse_tenant_id
 from pal_components.review import review
 
 _NAMES = uuid.UUID("0f0f8a52-8f0e-5a0f-9d6a-6b1f5f6a2c77")
@@ -153,7 +153,6 @@ class LighthouseDelegation(pulumi.ComponentResource):
         """Declare the delegation. Raises InputError for what Azure Lighthouse would refuse, or what earns nothing."""
         super().__init__("pal:index:LighthouseDelegation", name, None, opts)
         only_known_keys(name, args, LighthouseDelegationArgs)
-        only_known_keys(name, args.get("approval") or {}, ApprovalArgs, "approval.")
         scopes = _scopes(name, args.get("scopes"))
         link = args.get("home_link")
         if not isinstance(link, Mapping):
@@ -199,7 +198,7 @@ class LighthouseDelegation(pulumi.ComponentResource):
         definitions: dict[str, managedservices.RegistrationDefinition] = {}
         registrations = []
         for scope in scopes:
-            subscription = "/".join(scope.id.split("/")[:3])
+            subscription = scope.subscription
             label = subscription.rsplit("/", 1)[1][:8]
             if subscription not in definitions:
                 definitions[subscription] = managedservices.RegistrationDefinition(
@@ -271,12 +270,8 @@ def _role(name: str, path: str, given: Any) -> Role:
 
 
 def _principal_id(name: str, path: str, entry: Mapping[str, Any]) -> pulumi.Input[str]:
-    def parse(value: Any) -> str:
-        if isinstance(value, str) and is_guid(value):
-            return value.lower()
-        raise ValueError(f"is {value!r}: give the object id of a principal of the managing tenant, a GUID")
-
-    return checked(name, f"{path}.principal_id", entry.get("principal_id"), parse)
+    what = "the object id of a principal of the managing tenant"
+    return checked(name, f"{path}.principal_id", entry.get("principal_id"), lambda value: parse_object_id(value, what))
 
 
 def _permanent(name: str, given: Any) -> list[tuple[pulumi.Input[str], Role, dict[str, Any]]]:

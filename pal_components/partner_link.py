@@ -30,7 +30,7 @@ from pal_components.credential import CredentialArgs
 from pal_components.inputs import checked, only_known_keys
 from pal_components.link.decide import Link, OnConflict, Origin
 from pal_components.link.errors import LinkError
-from pal_components.link.identifiers import InvalidIdentifier, is_guid, parse_partner_id, parse_tenant_id
+from pal_components.link.identifiers import InvalidIdentifier, parse_object_id, parse_partner_id, parse_tenant_id
 from pal_components.link.principal import CredentialKind, Principal
 from pal_components.link.waiting import DEFAULT_BUDGET, Waiting
 
@@ -248,13 +248,8 @@ def parse_credential(value: object) -> dict[str, Any]:
 
 
 def _parse_object_id(value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, str) and is_guid(value):
-        return value.lower()
-    raise InvalidIdentifier(
-        f"is {value!r}: give the object id of the service principal (not the application's), a GUID"
-    )
+    what = "the object id of the service principal (not the application's)"
+    return None if value is None else parse_object_id(value, what)
 
 
 def drift(id_: str, props: Mapping[str, Any], link: Link | None) -> list[str]:

@@ -10,11 +10,10 @@ import pulumi_azuread as azuread
 from typing_extensions import NotRequired, TypedDict
 
 from pal_components.attestation import ApprovalArgs, attest
-from pal_components.eligibility.roles import LEAST_PRIVILEGE
 from pal_components.inputs import InputError, checked, only_known_keys
-from pal_components.link.identifiers import is_guid, parse_partner_id
+from pal_components.link.identifiers import parse_object_id, parse_partner_id
 from pal_components.review import review
-from pal_components.role_assignments import EligibleRoleAssignments, EligibleRoleAssignmentsArgs
+from pal_components.role_assignments import EligibleRoleAssignments, EligibleRoleAssignmentsArgs, grants
 
 _PORTAL = "https://portal.azure.com"
 _WAYS = ("email", "user_principal_name", "object_id")
@@ -78,16 +77,13 @@ class PartnerTeam(pulumi.ComponentResource):
         """Declare the team. Raises InputError for an input that cannot be right."""
         super().__init__("pal:index:PartnerTeam", name, None, opts)
         only_known_keys(name, args, PartnerTeamArgs)
-        only_known_keys(name, args.get("approval") or {}, ApprovalArgs, "approval.")
         partner_id = checked(name, "partner_id", args.get("partner_id"), parse_partner_id)
-        supporting = args.get("supporting_roles")
-        given = [*(args.get("roles") or [LEAST_PRIVILEGE]), *(["Reader"] if supporting is None else supporting)]
         review(
             self,
             name,
             link={"partner_id": partner_id},
             approval=args.get("approval"),
-            grants=[(scope, role) for scope in args.get("scopes") or () for role in given],
+            grants=grants(args.get("scopes"), args.get("roles"), _supporting(args)),
             standing_secret=False,
             suppressions=args.get("suppressions") or {},
         )
@@ -174,21 +170,24 @@ class PartnerTeam(pulumi.ComponentResource):
         principal_type: str,
         child: pulumi.ResourceOptions,
     ) -> EligibleRoleAssignments:
-        supporting = args.get("supporting_roles")
         wanted = {
             "principal_id": principal_id,
             "principal_type": principal_type,
             "scopes": args.get("scopes"),
             "roles": args.get("roles"),
-            "supporting_roles": ["Reader"] if supporting is None else supporting,
+            "supporting_roles": _supporting(args),
         }
         return EligibleRoleAssignments(f"{name}-roles", cast(EligibleRoleAssignmentsArgs, wanted), child)
 
 
+def _supporting(args: PartnerTeamArgs) -> list[pulumi.Input[str]]:
+    """Return the roles beside those that count; Reader completes the recommended standing pair."""
+    given = args.get("supporting_roles")
+    return ["Reader"] if given is None else given
+
+
 def _parse_object_id(value: Any) -> str:
-    if isinstance(value, str) and is_guid(value):
-        return value.lower()
-    raise ValueError(f"is {value!r}: give an object id of the directory, a GUID")
+    return parse_object_id(value, "an object id of the directory")
 
 
 def _parse_day(value: Any) -> str | None:

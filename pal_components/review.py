@@ -5,9 +5,10 @@ from typing import Any
 
 import pulumi
 
+from pal_components.attestation import ApprovalArgs
 from pal_components.eligibility.program import APPLICATION_PASSWORD, PARTNER_LINK, ROLE_ASSIGNMENT, UNKNOWN, Resource
 from pal_components.eligibility.rules import RULES, Settings, Severity, Suppression, check
-from pal_components.inputs import InputError
+from pal_components.inputs import InputError, only_known_keys
 
 _PRINCIPAL = "the principal"
 
@@ -26,6 +27,7 @@ def review(
 
     What must not be deployed raises InputError, the rest is a warning or, where nothing is wrong, an information.
     """
+    only_known_keys(name, approval or {}, ApprovalArgs, "approval.")
     for rule_id, reason in suppressions.items():
         if rule_id not in RULES:
             raise InputError(name, f"suppressions[{rule_id!r}]", f"is no rule: there are {', '.join(RULES)}")

@@ -82,7 +82,7 @@ class EligibleRoleAssignments(pulumi.ComponentResource):
 
     def _roles(self, name: str, args: EligibleRoleAssignmentsArgs) -> dict[str, tuple[pulumi.Input[Role], bool]]:
         """Return the roles by label; one that counts and supports is one that counts."""
-        counted = _sequence(name, "roles", [LEAST_PRIVILEGE] if args.get("roles") is None else args["roles"])
+        counted = _sequence(name, "roles", _counted(args.get("roles")))
         if not counted:
             raise InputError(
                 name,
@@ -127,6 +127,15 @@ class EligibleRoleAssignments(pulumi.ComponentResource):
             "since": since,
             **({"accepted": accepted} if accepted else {}),
         }
+
+
+def _counted(roles: Any) -> Any:
+    return [LEAST_PRIVILEGE] if roles is None else roles
+
+
+def grants(scopes: Any, roles: Any, supporting_roles: Any) -> list[tuple[Any, Any]]:
+    """Return each pair of scope and role that these inputs declare, as they were given, for the rules to look at."""
+    return [(scope, role) for scope in scopes or () for role in [*_counted(roles), *(supporting_roles or ())]]
 
 
 def _accepted(name: str, given: dict[str, str]) -> dict[str, str]:

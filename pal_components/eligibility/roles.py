@@ -8,6 +8,8 @@ from enum import Enum
 from functools import lru_cache
 from importlib.resources import files
 
+from pal_components.guid import is_guid
+
 ROLES_DATE = "2026-08-22"
 """Day on which the built-in roles (names and GUIDs) were taken, ISO 8601."""
 
@@ -23,7 +25,6 @@ VERDICTS_SOURCE = "Microsoft, Roles and permissions required to earn partner ear
 LEAST_PRIVILEGE = "Support Request Contributor"
 """The eligible role with the fewest rights: it may open support requests and read nothing."""
 
-_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _ROLE_ID = re.compile(
     r"(?P<scope>/.*)?/providers/Microsoft\.Authorization/roleDefinitions/(?P<guid>[^/]+)/?", re.IGNORECASE
 )
@@ -120,7 +121,7 @@ def find_role(given: str) -> Role:
     scope = None
     if match := _ROLE_ID.fullmatch(text):
         text, scope = match["guid"], match["scope"]
-    if _GUID.fullmatch(text):
+    if is_guid(text):
         guid = text.lower()
         return _by_guid().get(guid) or Role(guid, guid, Verdict.UNLISTED, None, False, scope)
     if role := _by_name().get(" ".join(text.split()).casefold()):

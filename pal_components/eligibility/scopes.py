@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+from pal_components.guid import is_guid
+
 _NAME = re.compile(r"[^/<>%&?#\\\x00-\x1f]+")
 _FORMS = (
     "/providers/Microsoft.Management/managementGroups/NAME, /subscriptions/GUID, "
@@ -47,12 +48,17 @@ class Scope:
         return self.id
 
     @property
+    def subscription(self) -> str:
+        """ARM id of the subscription that it is or lies in; empty for a management group."""
+        return "" if self.kind is ScopeKind.MANAGEMENT_GROUP else "/".join(self.id.split("/")[:3])
+
+    @property
     def role_definition_prefix(self) -> str:
         """The part that ARM puts before the id of a built-in role at this scope.
 
         The subscription's id, or nothing for a management group.
         """
-        return "" if self.kind is ScopeKind.MANAGEMENT_GROUP else "/".join(self.id.split("/")[:3])
+        return self.subscription
 
     @property
     def parent(self) -> "Scope | None":
@@ -200,7 +206,7 @@ def parse_scope(given: str) -> Scope:
             f"name management groups, subscriptions or what is below them ({_FORMS})"
         )
     if not text.startswith("/"):
-        hint = f". Did you mean '/subscriptions/{text.lower()}'?" if _GUID.fullmatch(text) else ""
+        hint = f". Did you mean '/subscriptions/{text.lower()}'?" if is_guid(text) else ""
         raise InvalidScope(f"{given!r} is no ARM id: it must start with '/' ({_FORMS}){hint}")
     parts = text.rstrip("/").split("/")[1:]
     if not parts or not all(_NAME.fullmatch(part) and part.strip() == part for part in parts):
@@ -219,7 +225,7 @@ def parse_scope(given: str) -> Scope:
 
     if lowered[0] != "subscriptions" or len(parts) < 2:
         raise InvalidScope(f"{given!r} is no scope of a role assignment that counts ({_FORMS})")
-    if not _GUID.fullmatch(parts[1]):
+    if not is_guid(parts[1]):
         raise InvalidScope(f"{given!r} is no ARM id: {parts[1]!r} is not a subscription's GUID")
     head = ["subscriptions", lowered[1]]
     rest = parts[2:]

@@ -2,7 +2,8 @@
 
 import re
 
-_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+from pal_components.guid import is_guid
+
 _DOMAIN = re.compile(
     r"(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", re.IGNORECASE
 )
@@ -11,11 +12,6 @@ _WHERE = "the digits of the location account (PLA), in Partner Center under Acco
 
 class InvalidIdentifier(ValueError):
     """A value that is no partner ID or no tenant."""
-
-
-def is_guid(value: str) -> bool:
-    """Whether a text has the form of a GUID."""
-    return _GUID.fullmatch(value) is not None
 
 
 def parse_partner_id(value: object) -> str:
@@ -53,3 +49,13 @@ def parse_tenant_id(value: object) -> str:
         f"is {value!r}, which is neither a GUID nor a domain: give the customer's tenant, "
         "as Microsoft Entra shows it under Overview, or a domain of it such as contoso.onmicrosoft.com"
     )
+
+
+def parse_object_id(value: object, what: str) -> str:
+    """Return an object id of a directory as a lower-case GUID.
+
+    `what` says whose it should be. Raises InvalidIdentifier.
+    """
+    if isinstance(value, str) and is_guid(value):
+        return value.lower()
+    raise InvalidIdentifier(f"is {value!r}: give {what}, a GUID")
